@@ -1,0 +1,1 @@
+"""One file a claim: each prints both sides and their ratio."""

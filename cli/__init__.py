@@ -1,0 +1,1 @@
+"""Text in, exit code out: the only place that prints."""

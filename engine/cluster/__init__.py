@@ -1,0 +1,1 @@
+"""Where tasks run: one context manager that yields an executor."""

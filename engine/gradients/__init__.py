@@ -1,0 +1,1 @@
+"""Methods on arrays: connectivity, affinity, embedding, alignment. No files, no workers."""

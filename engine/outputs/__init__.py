@@ -1,0 +1,1 @@
+"""Writers: the write-once HDF5 store, images, sidecars and BIDS names."""

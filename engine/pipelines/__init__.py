@@ -1,0 +1,1 @@
+"""One file a command: files in, files out; the only place that chooses a device."""

@@ -1,0 +1,42 @@
+"""What the engine hands on: frozen records between methods, workers, the store and the report."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.engine.gradients.embedding import Embedding
+
+__all__ = ["Embedding", "SubjectRecord"]
+
+
+@dataclass(frozen=True)
+class SubjectRecord:
+    """What a worker returns for one subject: small, so that only files carry arrays.
+
+    Attributes
+    ----------
+    participant_id : without "sub-".
+    key : config key of the subject's result.
+    n_voxels, n_covered : thalamic voxels of the region, and those with a signal.
+    n_targets, n_targets_covered : likewise for the cortex.
+    n_volumes, n_kept : volumes read and kept.
+    lambdas : leading eigenvalues.
+    seconds : wall time; 0 when the result was found on disk and verified.
+    skipped : True when the result was found on disk and verified.
+    warnings : in words, for the table and the report.
+    """
+
+    participant_id: str
+    key: str
+    n_voxels: int
+    n_covered: int
+    n_targets: int
+    n_targets_covered: int
+    n_volumes: int
+    n_kept: int
+    lambdas: NDArray[np.float64]
+    seconds: float
+    skipped: bool
+    mean_fd: float | None = None
+    warnings: tuple[str, ...] = ()
