@@ -1,0 +1,108 @@
+"""Where every output lies: pure functions from the output folder, the subject and the hemisphere to paths.
+
+Entities stand in the order that BIDS prescribes (sub, hemi, seg, desc), `stat` and the suffix last. `hemi` names the
+thalamus of a separate embedding. Files on surfaces come in pairs, and there `hemi` names the surface; the thalamus of a
+separate embedding then moves into the segmentation's label (`seg-thalamusL`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid
+
+Side: TypeAlias = Literal["L", "R"]
+
+
+@dataclass(frozen=True)
+class SubjectPaths:
+    """Outputs of one subject and one embedding.
+
+    Attributes
+    ----------
+    maps : aligned gradient maps.
+    sidecar : JSON beside them.
+    record : the subject's own write-once record: gradients, lambdas, affinity.
+    aligned : record of what depends on the template.
+    projections : gradient maps projected onto the targets; two files (left, right) on surfaces.
+    """
+
+    maps: Path
+    sidecar: Path
+    record: Path
+    aligned: Path
+    projections: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class GroupPaths:
+    """Outputs of the group for one embedding: template maps, their JSON, the record; and the summary of all."""
+
+    maps: Path
+    sidecar: Path
+    record: Path
+    summary: Path
+
+
+def subject_paths(
+    out: Path,
+    participant_id: str,
+    hemisphere: Side | None = None,
+    *,
+    thalamus: Grid | None = None,
+    cortex: Grid | None = None,
+) -> SubjectPaths:
+    """Paths of one subject's outputs.
+
+    Parameters
+    ----------
+    participant_id : without "sub-"; letters and digits, as the subject list has made sure.
+    hemisphere : of a separate embedding, or None for both thalami in one.
+    thalamus, cortex : grids that decide the kind of the maps and of the projections; None means a volume.
+    """
+    if not participant_id.isalnum():
+        raise ValueError(f"participant {participant_id!r} is not a label of letters and digits")
+    folder, subject = out / f"sub-{participant_id}" / "func", f"sub-{participant_id}_"
+    stem = f"{subject}{_hemi(hemisphere)}seg-thalamus"
+    maps = folder / f"{stem}_stat-gradients_boldmap"
+    return SubjectPaths(
+        maps=_with(maps, map_suffix(thalamus)),
+        sidecar=_with(maps, ".json"),
+        record=folder / f"{stem}_gradients.h5",
+        aligned=folder / f"{stem}_desc-aligned_gradients.h5",
+        projections=_projections(folder, subject, hemisphere, cortex),
+    )
+
+
+def group_paths(out: Path, hemisphere: Side | None = None, *, thalamus: Grid | None = None) -> GroupPaths:
+    """Paths of the group's outputs; parameters as `subject_paths`."""
+    folder = out / "group"
+    maps = folder / f"{_hemi(hemisphere)}seg-thalamus_desc-template_stat-gradients_boldmap"
+    return GroupPaths(
+        maps=_with(maps, map_suffix(thalamus)),
+        sidecar=_with(maps, ".json"),
+        record=folder / f"{_hemi(hemisphere)}gradients.h5",
+        summary=folder / "summary.tsv",
+    )
+
+
+def map_suffix(grid: Grid | None) -> str:
+    """File name ending of maps on a grid."""
+    if isinstance(grid, CiftiGrid):
+        return ".dscalar.nii"
+    return ".func.gii" if isinstance(grid, SurfaceGrid) else ".nii.gz"
+
+
+def _projections(folder: Path, subject: str, hemisphere: Side | None, cortex: Grid | None) -> tuple[Path, ...]:
+    ending = f"_stat-projections_boldmap{map_suffix(cortex)}"
+    if isinstance(cortex, SurfaceGrid):
+        return tuple(folder / f"{subject}hemi-{side}_seg-thalamus{hemisphere or ''}{ending}" for side in "LR")
+    return (folder / f"{subject}{_hemi(hemisphere)}seg-thalamus{ending}",)
+
+
+def _hemi(hemisphere: Side | None) -> str:
+    return f"hemi-{hemisphere}_" if hemisphere else ""
+
+
+def _with(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
