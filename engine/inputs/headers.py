@@ -1,0 +1,126 @@
+"""What a functional image is, read from its first bytes: for the plan, and to compare grids before reading data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nibabel.cifti2.cifti2_axes import BrainModelAxis, SeriesAxis
+from numpy.typing import NDArray
+
+from thalgpu.engine.inputs.checked import CheckedStream, open_nifti
+from thalgpu.engine.inputs.cifti import CiftiHeader, is_cifti, open_cifti
+from thalgpu.engine.inputs.gifti import read_gifti_shape
+from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid, VolumeGrid
+from thalgpu.engine.inputs.nifti import NiftiHeader
+from thalgpu.errors import InputError
+
+MIN_VOLUMES = 10
+"""Fewer volumes than this are no resting-state scan, whatever the cleaning."""
+
+AFFINE_TOLERANCE = 1e-3
+"""mm by which two affines may differ."""
+
+_SHORTEST_TR, _LONGEST_TR = 0.02, 30.0
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """A functional image before its data are read.
+
+    Attributes
+    ----------
+    grid : where the values lie.
+    n_timepoints : number of volumes.
+    tr : repetition time in s as the header gives it, or None where it gives none (GIFTI never does).
+    bytes : size of the uncompressed data.
+    """
+
+    grid: Grid
+    n_timepoints: int
+    tr: float | None
+    bytes: int
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Header of a 4-D NIfTI or a CIFTI dtseries, told apart by content; only the first bytes are read.
+
+    Raises
+    ------
+    InputError
+        When the file is unsound, is not a time series, or has fewer than `MIN_VOLUMES` volumes.
+    """
+    with CheckedStream(path) as stream:
+        nifti = open_nifti(stream)
+        if not is_cifti(nifti):
+            return volume_header(nifti, path)
+        return cifti_header(open_cifti(stream), path)
+
+
+def read_surface_header(paths: tuple[Path, Path]) -> ImageHeader:
+    """Header of a left and a right `func.gii`, whose numbers of volumes must agree."""
+    (n_left, n_volumes), (n_right, n_other) = (read_gifti_shape(path) for path in paths)
+    if n_volumes != n_other:
+        raise InputError(paths[1], f"{n_other} volumes where the left hemisphere {paths[0]} has {n_volumes}")
+    _require_volumes(n_volumes, paths[0])
+    return ImageHeader(SurfaceGrid(n_left, n_right), n_volumes, None, 4 * n_volumes * (n_left + n_right))
+
+
+def volume_header(nifti: NiftiHeader, path: Path) -> ImageHeader:
+    """The grid and length of a 4-D NIfTI."""
+    if len(nifti.shape) == 3:
+        raise InputError(path, f"a single 3-D volume {nifti.shape}", at="dim", remedy="give the 4-D time series")
+    if len(nifti.shape) != 4:
+        raise InputError(path, f"{len(nifti.shape)} dimensions instead of 4", at="dim")
+    x, y, z, n_volumes = nifti.shape
+    _require_volumes(n_volumes, path)
+    return ImageHeader(volume_grid((x, y, z), nifti.affine), n_volumes, nifti.step, nifti.size)
+
+
+def cifti_header(cifti: CiftiHeader, path: Path) -> ImageHeader:
+    """The grid and length of a dense series."""
+    series, columns = cifti.axes
+    if not isinstance(series, SeriesAxis) or not isinstance(columns, BrainModelAxis):
+        raise InputError(path, "not a dense time series", at="XML", remedy="give a .dtseries.nii file")
+    _require_volumes(cifti.shape[0], path)
+    tr = float(series.step) if series.unit == "SECOND" else None
+    return ImageHeader(CiftiGrid(cifti.shape[1], columns), cifti.shape[0], tr, cifti.nifti.size)
+
+
+def volume_grid(shape: tuple[int, int, int], affine: NDArray[np.float64]) -> VolumeGrid:
+    """A grid from a shape and a (4, 4) affine."""
+    return VolumeGrid(shape, tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in affine))
+
+
+def same_grid(one: Grid, other: Grid) -> bool:
+    """Whether two grids agree: shapes exactly, affines within `AFFINE_TOLERANCE`, CIFTI axes by their own equality."""
+    if isinstance(one, VolumeGrid) and isinstance(other, VolumeGrid):
+        close = np.allclose(one.affine, other.affine, rtol=0, atol=AFFINE_TOLERANCE)
+        return one.shape == other.shape and bool(close)
+    return one == other
+
+
+def describe_grid(grid: Grid) -> str:
+    """A grid in words, for messages."""
+    if isinstance(grid, VolumeGrid):
+        rows = ", ".join("[" + " ".join(f"{value:g}" for value in row) + "]" for row in grid.affine[:3])
+        return f"volume {grid.shape} with affine {rows}"
+    if isinstance(grid, CiftiGrid):
+        return f"CIFTI with {grid.n_grayordinates} grayordinates"
+    return f"surfaces with {grid.n_left} and {grid.n_right} vertices"
+
+
+def repetition_time(path: Path, header_tr: float | None, override: float | None) -> float:
+    """Seconds between volumes: `override` when given, else the header's; InputError when there is none to believe."""
+    tr = header_tr if override is None else override
+    remedy = "give it in seconds with --tr"
+    if tr is None or tr == 0:
+        raise InputError(path, "the repetition time is missing or 0", at="TR", remedy=remedy)
+    if not _SHORTEST_TR <= tr <= _LONGEST_TR:
+        hint = " (milliseconds labelled as seconds?)" if tr > _LONGEST_TR else ""
+        raise InputError(path, f"a repetition time of {tr:g} s is not credible{hint}", at="TR", remedy=remedy)
+    return tr
+
+
+def _require_volumes(n_volumes: int, path: Path) -> None:
+    if n_volumes < MIN_VOLUMES:
+        raise InputError(path, f"{n_volumes} volumes; at least {MIN_VOLUMES} are needed", at="dim")
