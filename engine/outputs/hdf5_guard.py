@@ -1,8 +1,8 @@
 """HDF5 from an untrusted place: what a file claims is checked before a byte of its data is read.
 
 HDF5 follows links into other files, reads external storage, runs plugins for unknown filters, and a file of one
-kilobyte may claim a dataset of 128 GiB. A record of ours has none of these: its attributes are fixed-length text, its datasets
-hard-linked, chunked and uncompressed plain numbers, which therefore cannot be larger than their file.
+kilobyte may claim a dataset of 128 GiB. A record of ours has none of these: its attributes are fixed-length text, its
+datasets hard-linked, chunked and uncompressed plain numbers, which therefore cannot be larger than their file.
 """
 
 from collections.abc import Iterator

@@ -48,9 +48,9 @@ def subject_paths(
     out: Path,
     participant_id: str,
     hemisphere: Side | None = None,
+    grid: Grid | None = None,
     *,
-    thalamus: Grid | None = None,
-    cortex: Grid | None = None,
+    target_grid: Grid | None = None,
 ) -> SubjectPaths:
     """Paths of one subject's outputs.
 
@@ -58,7 +58,8 @@ def subject_paths(
     ----------
     participant_id : without "sub-"; letters and digits, as the subject list has made sure.
     hemisphere : of a separate embedding, or None for both thalami in one.
-    thalamus, cortex : grids that decide the kind of the maps and of the projections; None means a volume.
+    grid, target_grid : of the thalamus and of the targets; they decide the kind of the maps and of the projections, and
+        None means a volume.
     """
     if not participant_id.isalnum():
         raise ValueError(f"participant {participant_id!r} is not a label of letters and digits")
@@ -66,20 +67,20 @@ def subject_paths(
     stem = f"{subject}{_hemi(hemisphere)}seg-thalamus"
     maps = folder / f"{stem}_stat-gradients_boldmap"
     return SubjectPaths(
-        maps=_with(maps, map_suffix(thalamus)),
+        maps=_with(maps, map_suffix(grid)),
         sidecar=_with(maps, ".json"),
         record=folder / f"{stem}_gradients.h5",
         aligned=folder / f"{stem}_desc-aligned_gradients.h5",
-        projections=_projections(folder, subject, hemisphere, cortex),
+        projections=_projections(folder, subject, hemisphere, target_grid),
     )
 
 
-def group_paths(out: Path, hemisphere: Side | None = None, *, thalamus: Grid | None = None) -> GroupPaths:
+def group_paths(out: Path, hemisphere: Side | None = None, grid: Grid | None = None) -> GroupPaths:
     """Paths of the group's outputs; parameters as `subject_paths`."""
     folder = out / "group"
     maps = folder / f"{_hemi(hemisphere)}seg-thalamus_desc-template_stat-gradients_boldmap"
     return GroupPaths(
-        maps=_with(maps, map_suffix(thalamus)),
+        maps=_with(maps, map_suffix(grid)),
         sidecar=_with(maps, ".json"),
         record=folder / f"{_hemi(hemisphere)}gradients.h5",
         summary=folder / "summary.tsv",

@@ -77,7 +77,7 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     Parameters
     ----------
     path : the file; replaced when it exists.
-    datasets : name → numbers, each with at least one axis and one element; finite.
+    datasets : name → numbers, each with at least one axis; finite.
     attributes : name → text, or anything that JSON can say (without NaN).
     key : what the result was made from, as `thalgpu.engine.config.config_key` gives it.
 
@@ -102,7 +102,10 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         for name, array in arrays.items():
-            file.create_dataset(name, data=array, chunks=_chunks(array), fletcher32=True, track_times=False)
+            growing = (None,) * array.ndim if array.size == 0 else None  # HDF5 wants a chunk to fit the largest shape
+            file.create_dataset(
+                name, data=array, chunks=_chunks(array), maxshape=growing, fletcher32=True, track_times=False
+            )
         for name, text in sorted(texts.items()):
             raw = text.encode()
             file.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", len(raw))))
@@ -212,7 +215,7 @@ def _verified_array(
 
 
 def _storable(name: str, array: NDArray[Any], path: Path) -> NDArray[Any]:
-    if array.dtype.name not in _DTYPES or array.ndim == 0 or array.size == 0:
+    if array.dtype.name not in _DTYPES or array.ndim == 0:
         raise ValueError(f"{name}: {array.dtype} {array.shape} cannot be stored; convert it to numbers with an axis")
     if not np.isfinite(array).all():
         raise ThalgpuError(f"{name} holds NaN or Inf and is not written", where=str(path))
@@ -220,9 +223,9 @@ def _storable(name: str, array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def _chunks(array: NDArray[Any]) -> tuple[int, ...]:
-    """Whole rows, about 1 MiB of them: few enough to index, small enough to check."""
-    row_bytes = array.itemsize * prod(array.shape[1:])
-    return (min(len(array), max(1, _CHUNK_BYTES // row_bytes)), *array.shape[1:])
+    """Whole rows, about 1 MiB of them; no side is 0, even where the array is empty."""
+    row = tuple(max(1, n) for n in array.shape[1:])
+    return (max(1, min(len(array), _CHUNK_BYTES // (array.itemsize * prod(row)))), *row)
 
 
 def _array_sha256(array: NDArray[Any]) -> str:
