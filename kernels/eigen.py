@@ -68,7 +68,7 @@ def leading_eigenpairs(operator: Array, n_pairs: int, *, tolerance: float = 1e-1
 def _checked_order(operator: Array, n_pairs: int) -> int:
     if operator.ndim != 2 or operator.shape[0] != operator.shape[1]:
         raise NumericsError(f"eigenvalues need a square matrix, not one of shape {operator.shape}")
-    n = operator.shape[0]
+    n = len(operator)
     if not 1 <= n_pairs <= n:
         raise NumericsError(f"{n_pairs} eigenpairs asked of a matrix with {n} rows")
     if not bool(get_namespace(operator).isfinite(operator).all()):
@@ -77,7 +77,7 @@ def _checked_order(operator: Array, n_pairs: int) -> int:
 
 
 def _block_lanczos(operator: Array, n_pairs: int, block: int, tolerance: float) -> Pairs | None:
-    """Grow an orthonormal basis by products with the operator until its Ritz pairs solve A v = λ v; None if they do not.
+    """Grow an orthonormal basis by products with the operator until its Ritz pairs solve A v = λ v, or give up (None).
 
     Basis vectors are ROWS, so that each product is (block × n)(n × n) on contiguous memory: twice as fast as columns.
     The projected matrix is small and stays on the host.

@@ -1,11 +1,22 @@
 """Embeddings of an affinity matrix: diffusion map, Laplacian eigenmap, principal components."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.kernels._namespace import Array
+from thalgpu.engine.config import Approach, Graph
+from thalgpu.engine.gradients.checks import checked_affinity, checked_graph
+from thalgpu.engine.gradients.graph import epsilon_graph
+from thalgpu.engine.gradients.signs import fix_signs
+from thalgpu.errors import EigengapWarning, NumericsError, UsageError
+from thalgpu.kernels._namespace import Array, get_namespace, like
+from thalgpu.kernels.eigen import leading_eigenpairs
+from thalgpu.kernels.laplacian import symmetric_operator
+
+GAP_TOLERANCE = 1e-4
+"""Relative eigengap below which the rounding of a float32 affinity (1e-6 of λ) can turn a component by 0.01 rad."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +27,7 @@ class Embedding:
     ----------
     gradients : (n_voxels, n_components), in descending order of what they explain; the dtype of the affinity.
     lambdas : (n_components,) float64 on the host.
-    gaps : (n_components,) float64: distance to the nearest other eigenvalue of the solved operator, relative to its size.
+    gaps : (n_components,) float64: distance to the nearest other eigenvalue of the solved operator, over its size.
     explained : (n_components,) float64: share of the non-trivial spectrum's sum of squares.
     """
 
@@ -24,3 +35,219 @@ class Embedding:
     lambdas: NDArray[np.float64]
     gaps: NDArray[np.float64]
     explained: NDArray[np.float64]
+
+
+def embed(
+    affinity: Array,
+    *,
+    approach: Approach = "dm",
+    graph: Graph = "dense",
+    n_components: int = 10,
+    alpha: float = 0.5,
+    diffusion_time: float = 0.0,
+) -> Embedding:
+    """Embed an affinity matrix by the approach named: "dm", "le" or "pca".
+
+    With graph "epsilon", only congrads' smallest connected graph is embedded (not with "pca"). See `diffusion_map`,
+    `laplacian_eigenmap`, `principal_components` and `epsilon_graph` for parameters, results and errors; `alpha` and
+    `diffusion_time` belong to "dm". UsageError for a name that does not exist.
+    """
+    if approach not in ("dm", "le", "pca"):
+        raise UsageError(f"unknown approach {approach!r}", remedy="choose one of dm, le, pca")
+    if graph not in ("dense", "epsilon"):
+        raise UsageError(f"unknown graph {graph!r}", remedy="choose one of dense, epsilon")
+    if approach == "pca":
+        if graph == "epsilon":
+            raise UsageError("principal components are not defined on an epsilon graph", remedy="use dm or le")
+        return principal_components(affinity, n_components)
+    weights = affinity if graph == "dense" else epsilon_graph(affinity)[0]
+    if approach == "le":
+        return laplacian_eigenmap(weights, n_components)
+    return diffusion_map(weights, n_components, alpha=alpha, diffusion_time=diffusion_time)
+
+
+def diffusion_map(
+    affinity: Array, n_components: int = 10, *, alpha: float = 0.5, diffusion_time: float = 0.0
+) -> Embedding:
+    """Embed voxels by the diffusion map of their affinity.
+
+    Parameters
+    ----------
+    affinity : (n_voxels, n_voxels) float32 or float64
+        Symmetric, not negative, connected; its diagonal counts. Not modified.
+    n_components : int
+        How many, at most n_voxels − 2.
+    alpha : float
+        Anisotropy, 0 <= alpha <= 1.
+    diffusion_time : float
+        Steps of the random walk; 0 sums over all of them.
+
+    Returns
+    -------
+    Embedding
+        `lambdas` as BrainSpace reports them: λ/(1−λ) at time 0, λ^t otherwise.
+
+    Raises
+    ------
+    NumericsError
+        Affinity not square, finite, symmetric or connected; negative entries; rows without weight; too few voxels.
+    UsageError
+        alpha or diffusion_time out of range.
+
+    Warns
+    -----
+    EigengapWarning
+        Where an eigenvalue is closer than 1e-4 of its size to the next: only the subspace is then meaningful.
+
+    Notes
+    -----
+    Coifman and Lafon 2006, doi:10.1016/j.acha.2006.04.006. With d = Σ A, W = A / (dᵢ^α dⱼ^α) and D = Σ W, the
+    eigenvectors u of the symmetric D^-½ W D^-½ give ψ = D^-½ u, divided by the constant first one; the components
+    are λ/(1−λ) ψ or λ^t ψ, in descending order of λ, with the sign of `fix_signs`. Solved in float64.
+    Differs from BrainSpace in: the symmetric problem is solved exactly and without a random start (BrainSpace gives
+    the non-symmetric D⁻¹W to a symmetric solver, which moves λ by some tenths of a percent and the maps with the
+    seed); the algebraically largest λ are taken, not the largest in magnitude; a disconnected graph is an error.
+    """
+    if not 0 <= alpha <= 1:
+        raise UsageError(f"alpha is {alpha}", remedy="choose 0 <= alpha <= 1")
+    if not (diffusion_time >= 0 and np.isfinite(diffusion_time)):
+        raise UsageError(f"diffusion time is {diffusion_time}", remedy="choose 0 (all times) or a positive time")
+    weights = checked_graph(affinity, n_components)
+    operator, root_degree = symmetric_operator(weights, alpha=alpha)
+    values, vectors = leading_eigenpairs(operator, n_components + 2)
+    lambdas = _diffused(values[1:-1], diffusion_time, n_voxels=len(operator))
+    first = root_degree / get_namespace(operator).linalg.norm(root_degree)
+    maps = vectors[:, 1:-1] / first[:, None]
+    return _embedding(affinity, maps * like(lambdas, maps), lambdas, values, operator, trivial=1)
+
+
+def laplacian_eigenmap(affinity: Array, n_components: int = 10) -> Embedding:
+    """Embed voxels by the eigenvectors of the normalised graph Laplacian of their affinity.
+
+    Parameters
+    ----------
+    affinity : (n_voxels, n_voxels) float32 or float64
+        Symmetric, not negative, connected; its diagonal is ignored. Not modified.
+    n_components : int
+        How many, at most n_voxels − 2.
+
+    Returns
+    -------
+    Embedding
+        `lambdas` ascending from the smallest that is not zero, as BrainSpace and congrads report them; gradients with
+        y' D y = 1. `gaps` and `explained` belong to the solved operator, whose eigenvalues are 1 − λ.
+
+    Raises
+    ------
+    NumericsError
+        As `diffusion_map`.
+
+    Warns
+    -----
+    EigengapWarning
+        As `diffusion_map`.
+
+    Notes
+    -----
+    Belkin and Niyogi 2003, doi:10.1162/089976603321780317: (D − W) y = λ D y, where W is the affinity without its
+    diagonal and D = Σ W; the constant y is dropped. Solved as the largest eigenvalues of D^-½ W D^-½ in float64.
+    Differs from BrainSpace in: no shift-invert, no random start; a disconnected graph is an error.
+    """
+    weights = checked_graph(affinity, n_components)
+    operator, root_degree = symmetric_operator(weights, self_loops=False)
+    values, vectors = leading_eigenpairs(operator, n_components + 2)
+    maps = vectors[:, 1:-1] / root_degree[:, None]
+    return _embedding(affinity, maps, 1 - values[1:-1], values, operator, trivial=1)
+
+
+def principal_components(affinity: Array, n_components: int = 10) -> Embedding:
+    """Embed voxels by the principal components of the rows of their affinity.
+
+    Parameters
+    ----------
+    affinity : (n_voxels, n_voxels) float32 or float64
+        Symmetric; may be negative. Not modified.
+    n_components : int
+        How many, at most n_voxels − 2.
+
+    Returns
+    -------
+    Embedding
+        Gradients are scores (left singular vector × singular value of the affinity with its column means removed);
+        `lambdas` are the variances of the scores, s²/(n_voxels − 1), as BrainSpace reports them.
+
+    Raises
+    ------
+    NumericsError
+        Affinity not square, finite or symmetric; too few voxels; no variance between rows.
+
+    Warns
+    -----
+    EigengapWarning
+        As `diffusion_map`.
+
+    Notes
+    -----
+    With X = A − 1·mean(A), the eigenpairs (s², u) of X X' are solved for in float64. Differs from BrainSpace in: exact
+    (scikit-learn's PCA there turns to a randomised solver above 500 voxels).
+    """
+    namespace = get_namespace(affinity)
+    centred = checked_affinity(affinity, n_components).astype(namespace.float64)
+    centred = centred - centred.mean(axis=0)
+    scatter = centred @ centred.T
+    if float(namespace.trace(scatter)) <= 0:
+        raise NumericsError("the rows of the affinity are all equal, so there are no principal components")
+    values, vectors = leading_eigenpairs(scatter, n_components + 1)
+    leading = np.maximum(values[:-1], 0.0)
+    scores = vectors[:, :-1] * like(np.sqrt(leading), vectors)
+    return _embedding(affinity, scores, leading / (len(scatter) - 1), values, scatter, trivial=0)
+
+
+def _diffused(values: NDArray[np.float64], time: float, *, n_voxels: int) -> NDArray[np.float64]:
+    """λ/(1−λ), the sum over all times, at time 0; λ^t otherwise."""
+    if time == 0:
+        if 1 - values[0] <= n_voxels * np.finfo(float).eps:
+            raise NumericsError("the affinity graph is connected by rounding errors only: a second eigenvalue is 1")
+        return values / (1 - values)
+    if values[-1] < 0 and time != int(time):
+        raise NumericsError(
+            f"component {int((values >= 0).sum()) + 1} has a negative eigenvalue, which has no power {time}",
+            remedy="use a whole diffusion time, or fewer components",
+        )
+    return values**time
+
+
+def _embedding(
+    affinity: Array,
+    maps: Array,
+    lambdas: NDArray[np.float64],
+    values: NDArray[np.float64],
+    operator: Array,
+    *,
+    trivial: int,
+) -> Embedding:
+    """Put signs on the maps and describe the spectrum they come from: `trivial` leading ones dropped, one spare."""
+    namespace = get_namespace(operator)
+    kept = values[trivial:-1]
+    gaps = _relative_gaps(values, n_voxels=len(operator))[trivial:-1]
+    close = np.flatnonzero(gaps < GAP_TOLERANCE)
+    if close.size:
+        warnings.warn(
+            f"component {', '.join(str(i + 1) for i in close)}: relative distance to the next eigenvalue is below "
+            f"{GAP_TOLERANCE:g}, so only the subspace is meaningful",
+            EigengapWarning,
+            stacklevel=3,
+        )
+    total = float(namespace.vdot(operator, operator)) - float((values[:trivial] ** 2).sum())
+    dtype = affinity.dtype if affinity.dtype.kind == "f" else maps.dtype
+    return Embedding(gradients=fix_signs(maps).astype(dtype), lambdas=lambdas, gaps=gaps, explained=kept**2 / total)
+
+
+def _relative_gaps(values: NDArray[np.float64], *, n_voxels: int) -> NDArray[np.float64]:
+    """Distance of each of some descending eigenvalues to the nearest other, over its size; 0 where it is rounding."""
+    steps = -np.diff(values)
+    nearest = np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
+    rounding = n_voxels * np.finfo(float).eps * np.abs(values).max()
+    sizes = np.maximum(np.abs(values), rounding)
+    gaps: NDArray[np.float64] = np.where(np.abs(values) > rounding, nearest / sizes, 0.0)
+    return gaps
