@@ -9,7 +9,7 @@ from thalgpu.engine.gradients.embedding import diffusion_map
 N_TIMEPOINTS, N_VOXELS, N_TARGETS, N_COMPONENTS = 120, 60, 80, 3
 SPARSITY, ALPHA = 0.9, 0.5
 TOLERANCE = 1e-3
-"""Largest difference allowed in a gradient scaled to unit norm: float32 series give some 1e-5."""
+"""Largest difference allowed in a gradient scaled to unit norm: float32 series give some 1e-6."""
 
 
 def self_test_error() -> float:
