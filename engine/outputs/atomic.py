@@ -9,6 +9,7 @@ followed), and so is an output folder that is itself a link.
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -72,6 +73,12 @@ def make_folder(folder: Path) -> None:
             _sync_folder(parent.parent)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of an output file as it lies on disk; ResourceError when it cannot be read."""
+    with disk_errors(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def sweep_temporaries(folder: Path) -> int:
     """Remove the temporary files that killed runs left below a folder; call it while holding the folder's lock.
 
@@ -131,7 +138,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "check the disk, or choose another folder")
-        raise ResourceError(f"cannot write: {error.strerror or error}", where=str(path), remedy=remedy) from error
+        raise ResourceError(error.strerror or str(error), where=str(path), remedy=remedy) from error
 
 
 def _write_synced(path: Path, data: bytes | memoryview) -> None:

@@ -21,8 +21,8 @@ def pack_upper(matrix: NDArray[Number], /) -> NDArray[Number]:
     Returns
     -------
     packed : (n (n + 1) / 2,)
-        The same dtype, in the order of `matrix[numpy.triu_indices(n)]` without its index arrays. Weighted sums of packed
-        matrices are the packed weighted sums.
+        The same dtype, in the order of `matrix[numpy.triu_indices(n)]` without its index arrays. Weighted sums of
+        packed matrices are the packed weighted sums.
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a square matrix is needed, not {matrix.shape}")
