@@ -1,0 +1,198 @@
+"""A cohort in a folder: scans, regions, lists, participants and the truth beside them."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from threadpoolctl import threadpool_limits
+
+from thalgpu.engine.config import canonical_json
+from thalgpu.engine.outputs.atomic import check_space, write_bytes, write_text
+from thalgpu.engine.progress import Event, Progress, silent
+from thalgpu.engine.simulate.anatomy import CORTEX, THALAMUS
+from thalgpu.engine.simulate.geometry import Head, Surfaces, head_of, surfaces_of
+from thalgpu.engine.simulate.images import dlabel, label_gifti, label_nifti
+from thalgpu.engine.simulate.options import SIZES, CohortOptions
+from thalgpu.engine.simulate.phenotype import participant, participants_tsv
+from thalgpu.engine.simulate.recording import Places, record_scan, scan_names, segmentation_files
+from thalgpu.engine.simulate.subject import Person
+from thalgpu.engine.simulate.truth import truth_hdf5
+from thalgpu.errors import UsageError
+
+MARKER: Final = "cohort.json"
+_FORMAT: Final = 1  # of the bytes: to be raised when the same options give other files
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A written cohort.
+
+    Attributes
+    ----------
+    folder : where it is.
+    list_file, table_file : the subject list as paths (the first run of each person), and as a table with everything.
+    participants_file, truth_file : participants.tsv, truth.h5.
+    thalamus, cortex : masks or label files to give as regions; empty for CIFTI, which brings its own.
+    subjects : participant ids, "sub-01" …, in order.
+    """
+
+    folder: Path
+    list_file: Path
+    table_file: Path
+    participants_file: Path
+    truth_file: Path
+    thalamus: tuple[Path, ...]
+    cortex: tuple[Path, ...]
+    subjects: tuple[str, ...]
+
+
+def simulate_cohort(
+    folder: Path, *, options: CohortOptions, progress: Progress = silent, force: bool = False
+) -> Cohort:
+    """Write a synthetic cohort with known ground truth.
+
+    Parameters
+    ----------
+    folder : made when missing. It may hold a cohort of the same options, finished or not, with as many subjects or
+        fewer: it is written again or continued, with the same bytes.
+    options : what to simulate.
+    progress : told of every subject.
+    force : write into a folder that holds something else; files that are not the cohort's stay as they are.
+
+    Returns
+    -------
+    cohort : where everything is.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds something else and `force` is not given.
+    ResourceError
+        When the disk is full or cannot be written.
+    """
+    is_new = _admit(folder, options, force=force)
+    plan = SIZES[options.size]
+    head = head_of(plan)
+    surfaces = None if options.kind == "volume" else surfaces_of(plan)
+    places = Places(head.only(THALAMUS) if options.kind == "cifti" else head, surfaces)
+    if is_new:
+        n_values = len(places.elements) * options.n_timepoints * options.runs * options.subjects
+        check_space(folder, n_values * (2 if options.kind == "volume" else 4))
+    write_text(folder / MARKER, canonical_json({"format": _FORMAT, "options": asdict(options)}) + "\n")
+    regions = _write_regions(folder, head, surfaces, options)
+    people = list(_people(options))
+    progress(Event("stage", "simulating", total=len(people)))
+    with threadpool_limits(1):  # the number of threads decides the last bits of a matrix product
+        for done, (participant_id, _, person) in enumerate(people, start=1):
+            began = time.perf_counter()
+            _write_person(folder, participant_id, person, places, options)
+            progress(Event("step", participant_id, done, len(people), time.perf_counter() - began))
+        write_bytes(folder / "truth.h5", truth_hdf5(options, places, people))
+    _write_lists(folder, options)
+    return Cohort(
+        folder,
+        folder / "list.txt",
+        folder / "list.tsv",
+        folder / "participants.tsv",
+        folder / "truth.h5",
+        *regions,
+        tuple(participant_id for participant_id, _, _ in people),
+    )
+
+
+def _people(options: CohortOptions) -> Iterator[tuple[str, str, Person]]:
+    """(participant_id, group, person) of each; groups take turns, so that more subjects change none of the earlier."""
+    for index in range(options.subjects):
+        group = options.groups[index % len(options.groups)]
+        effect = options.effect if group == options.affected_group else 0.0
+        yield f"sub-{index + 1:02d}", group, Person(options.seed, index, noise=options.noise, effect=effect)
+
+
+def _write_person(folder: Path, participant_id: str, person: Person, places: Places, options: CohortOptions) -> None:
+    label = participant_id.removeprefix("sub-")
+    for run in range(options.runs):
+        files = record_scan(person, places, options, label, run)
+        if options.layout == "fmriprep":
+            files |= segmentation_files(places.head, options, label, run)
+        for name, data in files.items():
+            write_bytes(folder / name, data)
+
+
+def _write_regions(
+    folder: Path, head: Head, surfaces: Surfaces | None, options: CohortOptions
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Masks and parcels; the files to give as --thalamus and --cortex."""
+    tissue = head.elements.tissue
+    files: dict[str, bytes] = {}
+    if options.kind != "cifti":
+        files["thalamus.nii.gz"] = label_nifti(head.image(tissue == THALAMUS), head.affine)
+    if surfaces is None:
+        files["cortex.nii.gz"] = label_nifti(head.image(tissue == CORTEX), head.affine)
+        files["cortex_parcels.nii.gz"] = label_nifti(head.image(head.parcels), head.affine)
+    elif options.kind == "cifti":
+        files["cortex_parcels.dlabel.nii"] = dlabel(head.only(THALAMUS), surfaces)
+    else:
+        for side in ("L", "R"):
+            files[f"cortex_parcels_hemi-{side}.label.gii"] = label_gifti(surfaces, left=side == "L")
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    cortex = {"volume": ["cortex.nii.gz"], "cifti": [], "surface": [name for name in files if name.endswith(".gii")]}
+    thalamus = [name for name in files if name.startswith("thalamus")]
+    return tuple(folder / name for name in thalamus), tuple(folder / name for name in cortex[options.kind])
+
+
+def _write_lists(folder: Path, options: CohortOptions) -> None:
+    """list.txt, list.tsv, participants.tsv, and dataset_description.json for fMRIPrep's layout."""
+    rows, paths, people = [], [], []
+    roles = ["bold", "confounds", *(["surface_left", "surface_right"] if options.kind == "surface" else [])]
+    for index, (participant_id, group, _) in enumerate(_people(options)):
+        people.append(participant(options.seed, index, participant_id, group))
+        scans = [scan_names(options, participant_id.removeprefix("sub-"), run) for run in range(options.runs)]
+        paths.append(scans[0]["bold"])
+        for run, names in enumerate(scans, start=1):
+            rows.append([participant_id, str(run), *(names[role] for role in roles)])
+    note = "# the first run of each; list.tsv has them all\n" if options.runs > 1 else ""
+    write_text(folder / "list.txt", note + "".join(f"{path}\n" for path in paths))
+    table = [["participant_id", "run", *roles], *rows]
+    write_text(folder / "list.tsv", "".join("\t".join(row) + "\n" for row in table))
+    write_text(folder / "participants.tsv", participants_tsv(people))
+    if options.layout == "fmriprep":
+        description = {
+            "Name": "Simulated resting-state fMRI with planted thalamic gradients",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "thalgpu simulate", "Description": "in the layout of fMRIPrep"}],
+        }
+        write_text(folder / "dataset_description.json", json.dumps(description, indent=2) + "\n")
+
+
+def _admit(folder: Path, options: CohortOptions, *, force: bool) -> bool:
+    """Whether the folder is new; UsageError when it holds something else and must not be written to."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("a file is in the folder's place", where=str(folder), remedy="choose another folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return True
+    found = _options_of(folder / MARKER)
+    if force or found is None:
+        if not force:
+            raise UsageError("the folder is not empty", where=str(folder), remedy="choose another one, or add --force")
+        return False
+    plain: dict[str, Any] = json.loads(canonical_json(asdict(replace(options, subjects=found.get("subjects", 0)))))
+    if plain != found or options.subjects < found["subjects"]:
+        raise UsageError(
+            "the folder holds a cohort of other options", where=str(folder), remedy="choose another one, or add --force"
+        )
+    return False
+
+
+def _options_of(marker: Path) -> dict[str, Any] | None:
+    """The options of the cohort that a folder holds; None when it holds none of this format."""
+    try:
+        found = json.loads(marker.read_text())
+    except (OSError, ValueError):
+        return None
+    usable = isinstance(found, dict) and found.get("format") == _FORMAT and isinstance(found.get("options"), dict)
+    return found["options"] if usable else None
