@@ -26,12 +26,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="thalgpu-package-") as folder:
         work = Path(folder)
         subprocess.run(["git", "checkout-index", "--all", f"--prefix={work / 'source'}/"], cwd=ROOT, check=True)
-        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(work / "dist"), str(work / "source")]
-        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+        build(work / "source", work / "dist")
         missing = [*missing_in_archive(next((work / "dist").glob("*.tar.gz"))), *missing_in_wheel(wheel_in(work))]
         print("\n".join(missing) or "source archive and wheel hold every file")
         install_and_try(wheel_in(work), work)
     return 1 if missing else 0
+
+
+def build(source: Path, dist: Path) -> None:
+    """The source archive, and a wheel from it; silent unless it fails."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(source)]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if finished.returncode:
+        raise SystemExit(finished.stdout)
 
 
 def wheel_in(work: Path) -> Path:
