@@ -4,13 +4,14 @@ A benchmark is a file of this folder whose docstring begins with its claim ("B1:
 `run(*, threads: int, quick: bool) -> BenchResult | list[BenchResult]`.
 """
 
+import ast
 import json
 import os
-import pkgutil
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,15 +38,14 @@ class Benchmark:
 
 
 def find_benchmarks() -> tuple[Benchmark, ...]:
-    """Every benchmark of the package, in the order of the claims."""
+    """Every benchmark of the package, in the order of the claims; read, not imported, so that each stands by itself."""
     found = []
-    for module_info in pkgutil.iter_modules(thalgpu.bench.__path__):
-        if module_info.name.startswith("_") or module_info.name == "report":
-            continue
-        module = import_module(f"thalgpu.bench.{module_info.name}")
-        claims = tuple(re.findall(r"\bB\d+\b", (module.__doc__ or "").split(":")[0]))
-        found.append(Benchmark(module_info.name, claims, module.run))
-    return tuple(sorted(found, key=lambda benchmark: [int(claim[1:]) for claim in benchmark.claims]))
+    for path in Path(thalgpu.bench.__file__).parent.glob("*.py"):
+        if not path.stem.startswith("_") and path.stem != "report":
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            claims = tuple(re.findall(r"\bB\d+\b", docstring.split(":")[0]))
+            found.append(Benchmark(path.stem, claims, partial(_import_and_run, path.stem)))
+    return tuple(sorted(found, key=lambda benchmark: ([int(claim[1:]) for claim in benchmark.claims], benchmark.name)))
 
 
 def select(benchmarks: Sequence[Benchmark], only: Sequence[str]) -> tuple[Benchmark, ...]:
@@ -95,6 +95,11 @@ def conditions(*, threads: int, quick: bool) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _import_and_run(name: str, *, threads: int, quick: bool) -> BenchResult | list[BenchResult]:
+    measured: BenchResult | list[BenchResult] = import_module(f"thalgpu.bench.{name}").run(threads=threads, quick=quick)
+    return measured
 
 
 def _row(result: BenchResult) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The frame of the benchmarks, on a claim that takes no time."""
 
+import inspect
 import json
+from importlib import import_module
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -43,16 +45,17 @@ def test_table_shows_both_sides_the_ratio_and_the_verdict():
     assert rows[4][3:] == ["theirs (not installed)", "–", ">= 5x", "no reference"]
 
 
-def test_every_benchmark_names_its_claim_and_can_be_run():
-    for benchmark in report.find_benchmarks():
-        assert benchmark.claims, f"the docstring of bench/{benchmark.name}.py does not begin with its claim"
-        assert callable(benchmark.run)
+@pytest.mark.parametrize("benchmark", report.find_benchmarks(), ids=lambda benchmark: benchmark.name)
+def test_every_benchmark_names_its_claim_and_can_be_run(benchmark):
+    assert benchmark.claims, f"the docstring of bench/{benchmark.name}.py does not begin with its claim"
+    run = import_module(f"thalgpu.bench.{benchmark.name}").run
+    assert set(inspect.signature(run).parameters) == {"threads", "quick"}
 
 
 def test_benchmarks_are_selected_by_claim_or_by_name():
     benchmarks = report.find_benchmarks()
-    assert [b.name for b in report.select(benchmarks, ["B10"])] == ["startup"]
-    assert [b.name for b in report.select(benchmarks, ["startup"])] == ["startup"]
+    assert [benchmark.name for benchmark in report.select(benchmarks, ["B10"])] == ["startup"]
+    assert [benchmark.name for benchmark in report.select(benchmarks, ["startup"])] == ["startup"]
     assert report.select(benchmarks, []) == benchmarks
 
 
