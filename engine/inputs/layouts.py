@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thalgpu.engine.inputs.list_lines import absent
 from thalgpu.engine.inputs.model import Run
-from thalgpu.engine.inputs.scan_names import entities, is_cifti, natural_order, source_prefix, space_of
+from thalgpu.engine.inputs.scan_names import entities, is_dtseries, natural_order, source_prefix, space_of
 from thalgpu.engine.inputs.sidecars import run_of, segmentation_beside
 from thalgpu.errors import InputError, UsageError
 
@@ -97,7 +97,7 @@ def _bids(derivatives: Path, label: str, layout: str, wanted: frozenset[str]) ->
     if layout == "xcpd":
         files = _without_concatenations(files)
     choices = _by_space(files, wanted)
-    cifti = {key: group for key, group in choices.items() if is_cifti(group[0])}
+    cifti = {key: group for key, group in choices.items() if is_dtseries(group[0])}
     space = _only_one(derivatives, label, layout, (cifti if cifti and not wanted else choices), files)
     bolds = choices[space]
     runs = [run_of(bold) for bold in bolds]

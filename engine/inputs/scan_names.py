@@ -12,7 +12,7 @@ _OTHER_CIFTI = re.compile(
 )
 
 
-def is_cifti(path: Path) -> bool:
+def is_dtseries(path: Path) -> bool:
     """Whether the name is that of a CIFTI dense time series."""
     return path.name.lower().endswith(".dtseries.nii")
 

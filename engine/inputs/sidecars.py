@@ -7,7 +7,7 @@ from pathlib import Path
 from thalgpu.engine.inputs.checked import read_bytes
 from thalgpu.engine.inputs.headers import read_header
 from thalgpu.engine.inputs.model import Run
-from thalgpu.engine.inputs.scan_names import entities, is_cifti, source_prefix
+from thalgpu.engine.inputs.scan_names import entities, is_dtseries, source_prefix
 from thalgpu.errors import InputError, ThalgpuWarning
 
 _CONFOUNDS = ("desc-confounds_timeseries.tsv", "desc-confounds_regressors.tsv")
@@ -31,7 +31,7 @@ def run_of(bold: Path) -> Run:
 
 def segmentation_beside(bold: Path) -> Path | None:
     """fMRIPrep's aparcaseg, else aseg, on the grid of the scan (same entities, other suffix), or None."""
-    if is_cifti(bold):
+    if is_dtseries(bold):
         return None
     stem = re.sub(r"(_desc-[A-Za-z0-9]+)?_bold\.nii(\.gz)?$", "", bold.name)
     candidates = (bold.with_name(f"{stem}_desc-{kind}_dseg.nii{gz}") for kind in _SEGMENTATIONS for gz in (".gz", ""))
