@@ -75,7 +75,8 @@ def simulate(
     )
     with show_progress(as_json=log_json) as progress:
         cohort = simulate_cohort(folder, options=options, progress=progress, force=force)
-    regions = [*(f"--thalamus {path}" for path in cohort.thalamus), *(f"--cortex {path}" for path in cohort.cortex[:1])]
+    named = {"--thalamus": cohort.thalamus, "--cortex": cohort.cortex}
+    regions = [f"{option} {','.join(map(str, files))}" for option, files in named.items() if files]
     source = cohort.table_file if runs > 1 or kind is Kind.SURFACE else cohort.list_file
     print_line(f"{len(cohort.subjects)} simulated people are in {folder}, what was planted in {cohort.truth_file}.")
     print_line(f"Next: thalgpu gradients --subjects {source} {' '.join(regions)}".rstrip())

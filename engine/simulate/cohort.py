@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.config import canonical_json
@@ -14,7 +15,7 @@ from thalgpu.engine.outputs.atomic import check_space, write_bytes, write_text
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.simulate.anatomy import CORTEX, THALAMUS
 from thalgpu.engine.simulate.geometry import Head, Surfaces, head_of, surfaces_of
-from thalgpu.engine.simulate.images import dlabel, label_gifti, label_nifti
+from thalgpu.engine.simulate.images import dlabel, label_gifti, label_nifti, parcel_names
 from thalgpu.engine.simulate.options import SIZES, CohortOptions
 from thalgpu.engine.simulate.phenotype import participant, participants_tsv
 from thalgpu.engine.simulate.recording import Places, record_scan, scan_names, segmentation_files
@@ -35,7 +36,8 @@ class Cohort:
     folder : where it is.
     list_file, table_file : the subject list as paths (the first run of each person), and as a table with everything.
     participants_file, truth_file : participants.tsv, truth.h5.
-    thalamus, cortex : masks or label files to give as regions; empty for CIFTI, which brings its own.
+    thalamus, cortex : masks to give as regions, for surfaces a left and a right one; empty for CIFTI, which brings its
+        own. Cortical parcels are in files beside them.
     subjects : participant ids, "sub-01" …, in order.
     """
 
@@ -124,24 +126,31 @@ def _write_person(folder: Path, participant_id: str, person: Person, places: Pla
 def _write_regions(
     folder: Path, head: Head, surfaces: Surfaces | None, options: CohortOptions
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Masks and parcels; the files to give as --thalamus and --cortex."""
-    tissue = head.elements.tissue
+    """Write masks and parcels; the masks of thalamus and cortex."""
+    tissue, names = head.elements.tissue, parcel_names()
     files: dict[str, bytes] = {}
+    cortex: list[str] = []
     if options.kind != "cifti":
         files["thalamus.nii.gz"] = label_nifti(head.image(tissue == THALAMUS), head.affine)
     if surfaces is None:
+        cortex = ["cortex.nii.gz"]
         files["cortex.nii.gz"] = label_nifti(head.image(tissue == CORTEX), head.affine)
         files["cortex_parcels.nii.gz"] = label_nifti(head.image(head.parcels), head.affine)
+        rows = ["index\tname", *(f"{label}\t{name}" for label, name in names.items())]
+        files["cortex_parcels.tsv"] = ("\n".join(rows) + "\n").encode()
     elif options.kind == "cifti":
         files["cortex_parcels.dlabel.nii"] = dlabel(head.only(THALAMUS), surfaces)
     else:
+        cortex = ["cortex_hemi-L.label.gii", "cortex_hemi-R.label.gii"]
+        everywhere = np.ones_like(surfaces.parcels)
         for side in ("L", "R"):
-            files[f"cortex_parcels_hemi-{side}.label.gii"] = label_gifti(surfaces, left=side == "L")
+            left = side == "L"
+            files[f"cortex_hemi-{side}.label.gii"] = label_gifti(surfaces, everywhere, {1: "cortex"}, left=left)
+            files[f"cortex_parcels_hemi-{side}.label.gii"] = label_gifti(surfaces, surfaces.parcels, names, left=left)
     for name, data in files.items():
         write_bytes(folder / name, data)
-    cortex = {"volume": ["cortex.nii.gz"], "cifti": [], "surface": [name for name in files if name.endswith(".gii")]}
     thalamus = [name for name in files if name.startswith("thalamus")]
-    return tuple(folder / name for name in thalamus), tuple(folder / name for name in cortex[options.kind])
+    return tuple(folder / name for name in thalamus), tuple(folder / name for name in cortex)
 
 
 def _write_lists(folder: Path, options: CohortOptions) -> None:

@@ -72,8 +72,10 @@ def dlabel(head: Head, surfaces: Surfaces) -> bytes:
     """The cortical parcels as a CIFTI-2 dense label file; the thalamus is unlabelled."""
     axis, order = brain_models(head, surfaces)
     labels = np.concatenate([surfaces.parcels, np.zeros(len(head.flat), dtype=np.int32)])[order]
-    table = LabelAxis(["parcels"], [_label_table()])
-    return _cifti(labels[None].astype(np.float32), table, axis, "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS")
+    table = {key: (name, _colour(key)) for key, name in {0: "???", **parcel_names()}.items()}
+    return _cifti(
+        labels[None].astype(np.float32), LabelAxis(["parcels"], [table]), axis, "NIFTI_INTENT_CONNECTIVITY_DENSE_LABELS"
+    )
 
 
 def brain_models(head: Head, surfaces: Surfaces) -> tuple[Any, NDArray[np.int64]]:
@@ -103,17 +105,24 @@ def func_gifti(series: NDArray[np.float32], *, left: bool, tr: float) -> bytes:
     return bytes(image.to_bytes())
 
 
-def label_gifti(surfaces: Surfaces, *, left: bool) -> bytes:
-    """A label.gii of one hemisphere's parcels; 0 on its medial wall."""
-    labels = surfaces.full(surfaces.parcels[None].astype(np.float32), left=left)[0].astype(np.int32)
+def label_gifti(surfaces: Surfaces, labels: NDArray[np.int32], names: dict[int, str], *, left: bool) -> bytes:
+    """A label.gii of one hemisphere: a label for each cortical vertex, 0 on its medial wall."""
+    whole = surfaces.full(labels[None].astype(np.float32), left=left)[0].astype(np.int32)
     table = GiftiLabelTable()
-    for key, (name, colour) in _label_table().items():
-        entry: Any = GiftiLabel(key, *colour)  # its name is no argument and not declared
+    for key, name in {0: "???", **names}.items():
+        entry: Any = GiftiLabel(key, *_colour(key))
         entry.label = name
         table.labels.append(entry)
     image = GiftiImage(labeltable=table, meta=_structure(left))
-    image.add_gifti_data_array(GiftiDataArray(labels, intent="NIFTI_INTENT_LABEL", datatype="int32"))
+    image.add_gifti_data_array(GiftiDataArray(whole, intent="NIFTI_INTENT_LABEL", datatype="int32"))
     return bytes(image.to_bytes())
+
+
+def parcel_names() -> dict[int, str]:
+    """Label → name of the cortical parcels: L_01 … L_50, R_01 … R_50."""
+    numbers = range(1, N_PARCELS + 1)
+    left, right = ({k: f"L_{k:02d}" for k in numbers}, {k + N_PARCELS: f"R_{k:02d}" for k in numbers})
+    return left | right
 
 
 def _header(shape: tuple[int, ...], affine: NDArray[np.float64], *, tr: float = 0.0, slope: float = 1.0) -> bytes:
@@ -142,13 +151,9 @@ def _cifti(values: NDArray[np.float32], first: Any, axis: Any, intent: str) -> b
     return bytes(image.to_bytes())
 
 
-def _label_table() -> dict[int, tuple[str, tuple[float, float, float, float]]]:
-    table = {0: ("???", (0.0, 0.0, 0.0, 0.0))}
-    for key in range(1, 2 * N_PARCELS + 1):
-        side, number = ("L", key) if key <= N_PARCELS else ("R", key - N_PARCELS)
-        shade = round(number / N_PARCELS, 3)
-        table[key] = (f"{side}_{number:02d}", (shade, 0.5, round(1.0 - shade, 3), 1.0))
-    return table
+def _colour(key: int) -> tuple[float, float, float, float]:
+    shade = round(key % N_PARCELS / N_PARCELS, 3)
+    return (shade, 0.5, round(1.0 - shade, 3), 1.0 if key else 0.0)
 
 
 def _structure(left: bool) -> Any:
