@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_line, show_progress
 
 
@@ -49,6 +50,7 @@ def simulate(
     ] = 0.5,
     layout: Annotated[Layout, typer.Option(help="fmriprep adds masks and segmentations.")] = Layout.PLAIN,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds something else.")] = False,
+    config: ConfigOption = None,
     verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="-vv: tracebacks.")] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
 ) -> None:
@@ -59,7 +61,7 @@ def simulate(
     from thalgpu.engine.simulate.cohort import simulate_cohort  # here: --help must not load NumPy
     from thalgpu.engine.simulate.options import CohortOptions
 
-    del verbose  # read by main(), which shows tracebacks
+    del config, verbose  # the first sets defaults before this is called, the second is read by main()
     options = CohortOptions(
         subjects=subjects,
         groups=tuple(name.strip() for name in groups.split(",") if name.strip()),

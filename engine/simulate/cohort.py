@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -184,13 +184,15 @@ def _admit(folder: Path, options: CohortOptions, *, force: bool) -> bool:
         raise UsageError("a file is in the folder's place", where=str(folder), remedy="choose another folder")
     if not folder.exists() or not any(folder.iterdir()):
         return True
-    found = _options_of(folder / MARKER)
-    if force or found is None:
-        if not force:
-            raise UsageError("the folder is not empty", where=str(folder), remedy="choose another one, or add --force")
+    if force:
         return False
-    plain: dict[str, Any] = json.loads(canonical_json(asdict(replace(options, subjects=found.get("subjects", 0)))))
-    if plain != found or options.subjects < found["subjects"]:
+    found = _options_of(folder / MARKER)
+    if found is None:
+        raise UsageError("the folder is not empty", where=str(folder), remedy="choose another one, or add --force")
+    wanted = json.loads(canonical_json(asdict(options)))
+    size_then = found.get("subjects")
+    is_ours = {**wanted, "subjects": size_then} == found
+    if not is_ours or not isinstance(size_then, int) or size_then > options.subjects:
         raise UsageError(
             "the folder holds a cohort of other options", where=str(folder), remedy="choose another one, or add --force"
         )
