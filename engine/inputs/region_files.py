@@ -1,5 +1,6 @@
 """Masks and label images: what `FILE[:LABELS]` means, and the integer label of every element of the file's grid."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -112,7 +113,7 @@ def onto_axis(image: LabelImage, axis: Any) -> LabelImage:
 
 def _split(text: str) -> tuple[tuple[Path, ...], str | None]:
     """Files and LABELS of `FILE[:LABELS]` or `LEFT.gii,RIGHT.gii[:LABELS]`; a file of exactly that name comes first."""
-    if Path(text).exists():
+    if os.path.isfile(text):  # unlike Path.is_file, False for a name that is too long
         return (Path(text),), None
     file, colon, labels = text.rpartition(":")
     if not colon:
