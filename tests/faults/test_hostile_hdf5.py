@@ -1,8 +1,10 @@
 """Damaged and hostile HDF5 files: only InputError escapes, and no wrong number is ever read."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thalgpu.engine.config import canonical_json
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_record, write_record
 from thalgpu.errors import InputError
 
@@ -137,7 +140,7 @@ def test_a_dataset_replaced_behind_our_back_is_refused(replace: Callable[[h5py.F
     assert not is_done(record, "a key")
 
 
-REFUSALS = {
+REFUSALS: dict[Callable[[h5py.File], None], str] = {
     by_external_link: "ExternalLink is not followed",
     by_soft_link: "SoftLink is not followed",
     by_virtual_dataset: "not stored as",
@@ -195,6 +198,47 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
         with pytest.raises(InputError, match="no such file"):
             read_record(path, EXPECTED)
+
+
+LISTINGS = [
+    "[]",
+    "7",
+    "[" * 100_000,
+    '{"gradients": 1}',
+    '{"gradients": {"dtype": "object", "shape": [40, 3], "sha256": ""}}',
+    '{"gradients": {"dtype": "float32", "shape": [40, 3.0], "sha256": ""}}',
+    '{"gradients": {"dtype": "float32", "shape": "40", "sha256": ""}}',
+    '{"gradients": {"dtype": "float32", "shape": [40, 3], "sha256": ""}}',
+]
+
+
+@pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing[:70])
+def test_a_forged_listing_under_a_right_digest_is_refused(listing: str, tmp_path: Path) -> None:
+    path = tmp_path / "record.h5"
+    forge(path, {"gradients": GRADIENTS}, listing)
+    with pytest.raises(InputError):
+        read_record(path, {"gradients": DatasetSpec("float32", (40, 3))})
+    assert not is_done(path, "a key")
+
+
+def test_nan_under_a_right_digest_is_refused(tmp_path: Path) -> None:
+    bad = np.array([1.0, np.nan])
+    digest = hashlib.sha256(bad.tobytes()).hexdigest()
+    listing = canonical_json({"lambdas": {"dtype": "float64", "shape": [2], "sha256": digest}})
+    forge(tmp_path / "record.h5", {"lambdas": bad}, listing)
+    with pytest.raises(InputError, match="NaN or Inf"):
+        read_record(tmp_path / "record.h5", {"lambdas": DatasetSpec("float64", (2,))})
+
+
+def forge(path: Path, datasets: dict[str, Any], listing: str) -> None:
+    """A file whose digest of the attributes is right, whatever they say."""
+    texts = {"config_key": "a key", "datasets": listing}
+    texts["content_sha256"] = hashlib.sha256(canonical_json(texts).encode()).hexdigest()
+    with h5py.File(path, "w", libver="v110") as file:
+        for name, array in datasets.items():
+            file.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
+        for name, text in texts.items():
+            file.attrs.create(name, np.array(text.encode(), dtype=h5py.string_dtype("utf-8", len(text))))
 
 
 def read_or_refuse(path: Path, damaged: bytes) -> None:

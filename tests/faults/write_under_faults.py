@@ -18,7 +18,7 @@ from thalgpu.engine.outputs.atomic import sweep_temporaries
 from thalgpu.engine.outputs.store import is_done, write_record
 from thalgpu.errors import ResourceError
 
-KILLED, REFUSED, WRITTEN = 9, 5, 0
+UNEXPECTED, REFUSED, WRITTEN = 1, 5, 0
 
 
 def write(path: Path) -> None:
@@ -30,12 +30,15 @@ def attempt(path: Path, nth: int, code: int) -> int:
     """Exit status of a child in which the nth disk operation fails."""
     child = os.fork()
     if child == 0:
-        ctypes.CDLL(None).disk_faults_arm(bytes(path.parents[1]), ctypes.c_long(nth), code)
+        status = UNEXPECTED
         try:
+            ctypes.CDLL(None).disk_faults_arm(bytes(path.parents[1]), ctypes.c_long(nth), code)
             write(path)
+            status = WRITTEN
         except ResourceError:
-            os._exit(REFUSED)
-        os._exit(WRITTEN)
+            status = REFUSED
+        finally:
+            os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -61,5 +64,6 @@ def outcomes(root: Path) -> Iterator[dict[str, object]]:
                 break
 
 
-for outcome in outcomes(Path(sys.argv[1])):
-    print(json.dumps(outcome))
+if __name__ == "__main__":
+    for outcome in outcomes(Path(sys.argv[1])):
+        print(json.dumps(outcome))
