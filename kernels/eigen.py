@@ -30,7 +30,8 @@ def leading_eigenpairs(operator: Array, n_pairs: int, *, tolerance: float = 1e-1
     n_pairs : int
         How many, 1 <= n_pairs <= n.
     tolerance : float
-        Largest accepted ‖A v − λ v‖ / |λ|, where |λ| is the largest of the eigenvalues found.
+        Largest accepted ‖A v − λ v‖ / |λ|, where |λ| is the largest of the eigenvalues found; rounding errors of the
+        product itself, n · 2e-16 · ‖A‖, are accepted in any case.
 
     Returns
     -------
@@ -98,9 +99,11 @@ def _block_lanczos(operator: Array, n_pairs: int, block: int, tolerance: float) 
         ritz_values, ritz_vectors = np.linalg.eigh(projected[:size, :size])
         ritz_values, ritz_vectors = ritz_values[::-1], ritz_vectors[:, ::-1]
         estimates = np.linalg.norm(leftover @ ritz_vectors[old:size, :n_pairs], axis=0)
-        if estimates.max() <= tolerance * np.abs(ritz_values[:n_pairs]).max():
+        rounding = operator.shape[0] * np.finfo(float).eps * np.abs(ritz_values).max()
+        accepted = max(tolerance * np.abs(ritz_values[:n_pairs]).max(), rounding)
+        if estimates.max() <= accepted:
             vectors = like(ritz_vectors[:, :n_pairs].T.copy(), operator) @ basis[:size]
-            return _verified(operator, ritz_values[:n_pairs].copy(), vectors, tolerance)
+            return _verified(operator, ritz_values[:n_pairs].copy(), vectors, accepted)
 
         if size + block > capacity:
             size = capacity // 2
@@ -136,10 +139,10 @@ def _orthonormal_rows(rows: Array) -> tuple[Array, Array]:
     return namespace.ascontiguousarray(columns.T), triangle
 
 
-def _verified(operator: Array, values: NDArray[np.float64], vectors: Array, tolerance: float) -> Pairs | None:
+def _verified(operator: Array, values: NDArray[np.float64], vectors: Array, accepted: float) -> Pairs | None:
     """The pairs (vectors as columns) when their residuals, computed anew, are small; None otherwise."""
     namespace = get_namespace(operator)
     residuals = vectors @ operator - like(values, operator)[:, None] * vectors
-    if float(namespace.linalg.norm(residuals, axis=1).max()) > tolerance * np.abs(values).max():
+    if float(namespace.linalg.norm(residuals, axis=1).max()) > accepted:
         return None
     return values, namespace.ascontiguousarray(vectors.T)
