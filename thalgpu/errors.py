@@ -5,6 +5,7 @@ ThalgpuError                1  internal error
 ├── InputError              4  a file, or a line or field of one, that cannot be used
 ├── NumericsError           4  arrays that have no answer under the method asked for (also a ValueError)
 └── ResourceError           5  disk, memory, device or lock
+    └── WorkerDiedError        a worker process that ended without an answer
 
 ThalgpuWarning              a result that needs a reader's eye
 └── EigengapWarning         components too close to tell apart
@@ -71,6 +72,10 @@ class ResourceError(ThalgpuError):
     """Disk, memory, device or lock: nothing is wrong with the input."""
 
     exit_code = 5
+
+
+class WorkerDiedError(ResourceError):
+    """A worker process that ended without an answer: killed, or out of memory."""
 
 
 class ThalgpuWarning(UserWarning):

@@ -1,0 +1,151 @@
+"""Run independent tasks, here or in local worker processes, and survive a worker's death."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for_sentinel
+from typing import Generic, Self, TypeVar
+
+from thalgpu.engine.cluster.interrupts import Interrupts
+from thalgpu.errors import WorkerDiedError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+GRACE_SECONDS = 25.0
+"""How long running tasks may go on after a signal before their processes are ended."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Task, Result]):
+    """One task and what became of it: a result, or the error that ended it."""
+
+    task: Task
+    result: Result | None = None
+    error: Exception | None = None
+
+
+class InProcessExecutor(Executor):
+    """Runs each task at once in this process: the reference that worker processes are compared with."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]  # the base class's generic signature
+        """Call `fn` now; its result or exception is in the returned future."""
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # a future carries whatever its task raised
+            future.set_exception(error)
+        return future
+
+
+class Workers:
+    """Runs tasks in `n_workers` local processes; one worker means this process itself.
+
+    Processes start with the first task and serve every later stage. Use it as a context manager.
+    """
+
+    def __init__(self, n_workers: int, interrupts: Interrupts) -> None:
+        self._n_workers = n_workers
+        self._interrupts = interrupts
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._close()
+
+    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Outcome[Task, Result]]:
+        """Yield an outcome a task, in the order of completion; whoever needs an order sorts.
+
+        A task whose worker died is suspect, like all that ran beside it: suspects are run again one by one, each in a
+        process of its own, and only the one that kills that process too is given up. After a signal nothing new starts.
+        """
+        suspects: list[Task] = []
+        yield from self._drain(function, tasks, suspects)
+        for task in suspects:
+            if self._interrupts.requested:
+                return
+            yield _alone(function, task)
+
+    def _drain(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], suspects: list[Task]
+    ) -> Iterator[Outcome[Task, Result]]:
+        """Keep as many tasks in flight as there are workers; what a dead worker leaves unfinished becomes suspect."""
+        waiting = list(reversed(tasks))
+        running: dict[Future[Result], Task] = {}
+        while waiting or running:
+            while waiting and len(running) < self._n_workers and not self._interrupts.requested:
+                task = waiting.pop()
+                try:
+                    running[self._open().submit(function, task)] = task
+                except BrokenProcessPool:
+                    suspects.append(task)
+                    self._close()
+            if self._interrupts.requested:
+                waiting = []
+                if time.monotonic() > self._interrupts.since + GRACE_SECONDS:
+                    self._kill()
+                    return
+            finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in finished:
+                task, error = running.pop(future), future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    suspects.append(task)
+                elif isinstance(error, Exception):
+                    yield Outcome(task, error=error)
+                elif error is not None:
+                    raise error
+                else:
+                    yield Outcome(task, result=future.result())
+
+    def _open(self) -> Executor:
+        if self._executor is None:
+            self._executor = InProcessExecutor() if self._n_workers == 1 else _process_pool(self._n_workers)
+        return self._executor
+
+    def _close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _kill(self) -> None:
+        for process in list(getattr(self._executor, "_processes", {}).values()):
+            process.kill()
+
+
+def _alone(function: Callable[[Task], Result], task: Task) -> Outcome[Task, Result]:
+    with _process_pool(1) as pool:
+        try:
+            return Outcome(task, result=pool.submit(function, task).result())
+        except BrokenProcessPool:
+            remedy = "it may have run out of memory: use fewer --workers or a smaller --cortex"
+            return Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
+        except Exception as error:  # the task's own error, reported with the task
+            return Outcome(task, error=error)
+
+
+def _process_pool(workers: int) -> ProcessPoolExecutor:
+    # spawn: a forked child would inherit BLAS and HDF5 locks in an unknown state
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and never outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_sentinel([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,56 @@
+"""SIGINT and SIGTERM as a request to stop: what runs may finish, nothing new starts."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Interrupts:
+    """The signal that asked for a stop, if any, and when (monotonic seconds)."""
+
+    signal_number: int | None = None
+    since: float = 0.0
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was asked for."""
+        return self.signal_number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 + signal number, as shells report it: 130 or 143."""
+        return 128 + (self.signal_number or 0)
+
+
+class Interrupted(BaseException):
+    """A second signal: stop at once."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+@contextlib.contextmanager
+def catch_interrupts() -> Iterator[Interrupts]:
+    """Note the first signal and raise `Interrupted` on the second; the old handlers come back at the end."""
+    interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts  # Python delivers signals to the main thread only
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if interrupts.requested:
+            raise Interrupted(number)
+        interrupts.signal_number, interrupts.since = number, time.monotonic()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,231 @@
+"""`thalgpu gradients`: subjects' records, the template, aligned maps, tables and report, each only where needed."""
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries, write_text
+from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.names import subject_paths
+from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, run_align
+from thalgpu.engine.pipelines.group_outputs import check_same_options, write_dataset_files, write_report, write_tables
+from thalgpu.engine.pipelines.group_stage import Template, make_template
+from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.nuclei import match_nuclei
+from thalgpu.engine.pipelines.parts import Part
+from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
+from thalgpu.engine.pipelines.subject_stage import SubjectTask, finished_record, run_subject, subject_key
+from thalgpu.engine.progress import Event, Progress, silent
+from thalgpu.engine.results import SubjectRecord
+from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
+
+
+@dataclass
+class GradientsResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    out : the output folder.
+    aligned : finished subjects, one an embedding, in the order of their ids.
+    templates : one an embedding.
+    failures : participant id → what went wrong.
+    warnings : remarks on the whole run.
+    seconds : wall time.
+    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    """
+
+    out: Path
+    aligned: list[AlignedSubject] = field(default_factory=list)
+    templates: list[Template] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: int | None = None
+
+
+def run_gradients(
+    request: GradientsRequest, progress: Progress = silent, *, prepared: Prepared | None = None
+) -> GradientsResult:
+    """Run the main job; what is done already is verified and skipped.
+
+    Parameters
+    ----------
+    request : what to do.
+    progress : told of every stage and step.
+    prepared : `prepare(request)` where the caller has it already.
+
+    Raises
+    ------
+    InputError, UsageError, NumericsError
+        When nothing can be computed at all; one bad subject only ends in `failures`.
+    ResourceError
+        Disk, memory, or another run in the same folder.
+    """
+    started = time.perf_counter()
+    prepared = prepared or prepare(request)
+    check_space(request.out, prepared.plan.disk_bytes)
+    with (
+        hold(request.out),
+        catch_interrupts() as interrupts,
+        Workers(prepared.plan.workers, interrupts) as workers,
+    ):
+        check_same_options(request)
+        sweep_temporaries(request.out)
+        write_dataset_files(request)
+        result = _Stages(request, prepared, progress, interrupts, workers).run()
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+class _Stages:
+    """The stages of one run, and what has come of it so far."""
+
+    def __init__(
+        self,
+        request: GradientsRequest,
+        prepared: Prepared,
+        progress: Progress,
+        interrupts: Interrupts,
+        workers: Workers,
+    ) -> None:
+        self.request, self.prepared = request, prepared
+        self.progress, self.interrupts, self.workers = progress, interrupts, workers
+        self.result = GradientsResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
+
+    def run(self) -> GradientsResult:
+        """Subjects, then for each embedding the template and the alignment, then tables and report."""
+        request, result = self.request, self.result
+        records = self._subjects()
+        left: tuple[Part, Template] | None = None
+        for part in self.prepared.parts:
+            if self.interrupts.requested:
+                break
+            mine = [record for record in records if record.hemisphere == part.hemisphere]
+            template = self._template(part, mine, left)
+            left = left or (part, template)
+            self._alignment(part, mine, template)
+        if self.interrupts.requested:
+            result.interrupted = self.interrupts.exit_code
+            return result
+        write_tables(request.out, result.aligned)
+        write_report(request, self.prepared, result.aligned, result.templates, result.failures, result.warnings)
+        return result
+
+    def _subjects(self) -> list[SubjectRecord]:
+        """Records of all subjects, found and verified or computed now, in the order of their ids."""
+        hashes = InputHashes(self.request.out / "logs" / "input-hashes.json")
+        records, tasks = self._finished_and_open(hashes)
+        stamps = {path: hashes.stamp(path) for task in tasks for path in task.subject.files}
+        n_subjects = len(self.prepared.subjects)
+        done = n_subjects - len(tasks)
+        for outcome in self.workers.run(run_subject, tasks):
+            participant_id = outcome.task.subject.participant_id
+            if outcome.error is not None:
+                self._note_failure(participant_id, outcome.error)
+            for record in outcome.result or ():
+                for path, digest in record.sha256.items():
+                    hashes.remember(path, digest, stamps[path])
+            records += outcome.result or ()
+            done += 1
+            seconds = sum(record.seconds for record in outcome.result or ())
+            self.progress(Event("step", f"sub-{participant_id}", done, n_subjects, seconds))
+        hashes.save()
+        if not records and not self.interrupts.requested:
+            raise next(iter(self.result.failures.values()))
+        return sorted(records, key=lambda record: record.participant_id)
+
+    def _finished_and_open(self, hashes: InputHashes) -> tuple[list[SubjectRecord], list[SubjectTask]]:
+        """Records on disk, verified, and the tasks of the subjects that have none."""
+        request, prepared = self.request, self.prepared
+        self.progress(Event("stage", "subjects", total=len(prepared.subjects)))
+        records: list[SubjectRecord] = []
+        tasks: list[SubjectTask] = []
+        for done, subject in enumerate(prepared.subjects, start=1):
+            task = SubjectTask(
+                subject,
+                prepared.thalamus,
+                prepared.cortex,
+                prepared.parts,
+                request.cleaning,
+                request.options,
+                request.out,
+            )
+            found = _find_finished(task, hashes)
+            if found:
+                records += found
+                self.progress(Event("step", f"sub-{subject.participant_id}", done - len(tasks), len(prepared.subjects)))
+            else:
+                tasks.append(task)
+        return records, tasks
+
+    def _template(self, part: Part, records: Sequence[SubjectRecord], left: tuple[Part, Template] | None) -> Template:
+        self.progress(Event("stage", f"template{f' {part.hemisphere}' if part.hemisphere else ''}", total=1))
+        began = time.perf_counter()
+        template = make_template(self.request.out, part, records, self.request.options, left)
+        self.result.templates.append(template)
+        self.result.warnings += template.warnings
+        self.progress(Event("step", "group", 1, 1, time.perf_counter() - began))
+        return template
+
+    def _alignment(self, part: Part, records: Sequence[SubjectRecord], template: Template) -> None:
+        request = self.request
+        self.progress(Event("stage", "alignment", total=len(records)))
+        nuclei = match_nuclei(self.prepared.nuclei, part) if self.prepared.nuclei else None
+        tasks = [
+            AlignTask(record, part, template, nuclei, request.cleaning, request.options, request.out)
+            for record in records
+        ]
+        finished: list[AlignedSubject] = []
+        todo: list[AlignTask] = []
+        for task in tasks:
+            found = find_aligned(task)
+            if found is None:
+                todo.append(task)
+            else:
+                finished.append(found)
+                self.progress(Event("step", f"sub-{task.record.participant_id}", len(finished), len(tasks)))
+        for number, outcome in enumerate(self.workers.run(run_align, todo), start=len(finished) + 1):
+            participant_id = outcome.task.record.participant_id
+            if outcome.result is None:
+                self._note_failure(participant_id, outcome.error)
+            else:
+                finished.append(outcome.result)
+            self.progress(Event("step", f"sub-{participant_id}", number, len(tasks)))
+        self.result.aligned += sorted(finished, key=lambda one: one.record.participant_id)
+
+    def _note_failure(self, participant_id: str, error: Exception | None) -> None:
+        """One subject's error is noted and the others go on; a full disk ends the run."""
+        if error is None or (isinstance(error, ResourceError) and not isinstance(error, WorkerDiedError)):
+            raise error or AssertionError("a task ended without result and error")
+        if not isinstance(error, ThalgpuError):
+            error = _write_crash(self.result.out, participant_id, error)
+        self.result.failures[participant_id] = error
+
+
+def _find_finished(task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecord, ...]:
+    """The subject's records when all of them are on disk, verified, and made from these very inputs and options."""
+    found = []
+    for part in task.parts:
+        path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record
+        if not path.is_file():
+            return ()
+        sha256 = {file: hashes.sha256(file) for file in task.subject.files}
+        key = subject_key(task, part, list(sha256.values()))
+        if not is_done(path, key):
+            return ()
+        found.append(finished_record(path, part, key, sha256))
+    return tuple(found)
+
+
+def _write_crash(out: Path, participant_id: str, error: Exception) -> ThalgpuError:
+    """Keep an unexpected error's traceback, with the worker's, where it can be sent to the developers."""
+    path = out / "logs" / f"crash-sub-{participant_id}.txt"
+    write_text(path, "".join(traceback.format_exception(error)))
+    summary = "out of memory" if isinstance(error, MemoryError) else f"internal error: {type(error).__name__}: {error}"
+    return ThalgpuError(summary, where=str(path), remedy="please report it with this file")

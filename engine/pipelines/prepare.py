@@ -1,0 +1,146 @@
+"""Before any work: read the list, find the regions, look at every header, and plan."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thalgpu.engine.config import CleaningOptions, GradientOptions
+from thalgpu.engine.inputs.headers import ImageHeader, read_header
+from thalgpu.engine.inputs.model import Region, Subject
+from thalgpu.engine.inputs.regions import check_grid, find_regions, read_region
+from thalgpu.engine.inputs.subject_list import read_subject_list
+from thalgpu.engine.pipelines.nuclei import match_nuclei
+from thalgpu.engine.pipelines.parts import Part, split_parts
+from thalgpu.engine.plan import GradientsPlan, plan_gradients
+from thalgpu.errors import InputError, ThalgpuWarning, UsageError
+
+
+@dataclass(frozen=True)
+class GradientsRequest:
+    """Everything that a user asks of `thalgpu gradients`.
+
+    Attributes
+    ----------
+    subjects : the subject list.
+    out : output folder.
+    derivatives, input_type : for lists of participant labels.
+    thalamus, cortex : `FILE[:LABELS]`, or None to find the regions.
+    nuclei : label image of thalamic nuclei for the summary, or None.
+    options, cleaning : how gradients are made.
+    workers : processes, or None for one a core.
+    memory : bytes allowed, or None.
+    overwrite : replace results that were made with other options.
+    """
+
+    subjects: Path
+    out: Path = Path("thalgpu-out")
+    derivatives: Path | None = None
+    input_type: str | None = None
+    thalamus: str | None = None
+    cortex: str | None = None
+    nuclei: str | None = None
+    options: GradientOptions = field(default_factory=GradientOptions)
+    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
+    workers: int | None = None
+    memory: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked request.
+
+    Attributes
+    ----------
+    subjects : those whose headers can be used, in list order.
+    rejected : participant id → why it cannot.
+    thalamus, cortex : the regions.
+    parts : the embeddings to make.
+    nuclei : the label image of nuclei, or None.
+    plan : sizes, workers, memory.
+    warnings : remarks on list and regions.
+    """
+
+    subjects: tuple[Subject, ...]
+    rejected: dict[str, InputError]
+    thalamus: Region
+    cortex: Region
+    parts: tuple[Part, ...]
+    nuclei: Region | None
+    plan: GradientsPlan
+    warnings: tuple[str, ...]
+
+
+def prepare(request: GradientsRequest) -> Prepared:
+    """Check all that can be checked without reading a scan; nothing is written.
+
+    Raises
+    ------
+    InputError, UsageError, NumericsError
+        When the list, the regions or the options cannot be used, or no subject can.
+    ResourceError
+        When one subject does not fit into memory.
+    """
+    _check_options(request.options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ThalgpuWarning)
+        subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
+        thalamus, cortex = find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
+    remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
+    parts = split_parts(thalamus, cortex, request.options)
+    nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
+    if nuclei is not None:
+        for part in parts:
+            match_nuclei(nuclei, part)
+    usable, rejected, headers = _look_at_headers(subjects, thalamus, cortex)
+    if not usable:
+        raise next(iter(rejected.values()))
+    plan = plan_gradients(
+        n_subjects=len(usable),
+        n_voxels=max(part.n_voxels for part in parts),
+        n_targets=max(len(part.targets) for part in parts),
+        n_timepoints=max(sum(header.n_timepoints for header in scans) for scans in headers),
+        n_elements=len(thalamus.flat) + len(cortex.flat),
+        volume_bytes=max(header.bytes // header.n_timepoints for scans in headers for header in scans),
+        options=request.options,
+        workers=request.workers,
+        memory=request.memory,
+    )
+    return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, remarks)
+
+
+def _check_options(options: GradientOptions) -> None:
+    if not 0 <= options.sparsity < 1:
+        raise UsageError(f"--sparsity {options.sparsity} is not in [0, 1)")
+    if not 0 <= options.alpha <= 1:
+        raise UsageError(f"--alpha {options.alpha} is not in [0, 1]")
+    if options.n_components < 1 or not 1 <= options.n_align <= options.n_components:
+        raise UsageError(
+            f"--n-components {options.n_components} and --n-align {options.n_align} do not fit together",
+            remedy="1 ≤ --n-align ≤ --n-components",
+        )
+    if not 0 < options.min_coverage <= 1:
+        raise UsageError(f"--min-coverage {options.min_coverage} is not in (0, 1]")
+    unknown = set(options.keep) - {"connectivity", "projections"}
+    if unknown:
+        raise UsageError(f"--keep {', '.join(sorted(unknown))} is unknown", remedy="connectivity or projections")
+
+
+def _look_at_headers(
+    subjects: Sequence[Subject], thalamus: Region, cortex: Region
+) -> tuple[tuple[Subject, ...], dict[str, InputError], list[list[ImageHeader]]]:
+    """Subjects whose scans' headers fit the regions, the others with the reason, and the headers."""
+    usable, headers = [], []
+    rejected: dict[str, InputError] = {}
+    for subject in subjects:
+        try:
+            scans = [read_header(run.bold) for run in subject.runs]
+            check_grid(subject, thalamus)
+            check_grid(subject, cortex)
+        except InputError as error:
+            rejected[subject.participant_id] = error
+        else:
+            usable.append(subject)
+            headers.append(scans)
+    return tuple(usable), rejected, headers

@@ -1,0 +1,188 @@
+"""The task a worker runs for one subject: read, clean, embed, write one record an embedding."""
+
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
+from thalgpu.engine.gradients.subject import SubjectGradients, subject_gradients
+from thalgpu.engine.inputs.model import Region, Subject, SubjectSeries
+from thalgpu.engine.inputs.regions import check_grid
+from thalgpu.engine.inputs.series import load_series
+from thalgpu.engine.outputs.names import subject_paths
+from thalgpu.engine.outputs.packing import pack_upper
+from thalgpu.engine.outputs.sidecars import hashed_inputs
+from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
+from thalgpu.engine.pipelines.parts import Part
+from thalgpu.engine.results import SubjectRecord
+from thalgpu.errors import InputError, ThalgpuWarning
+
+RESULT_VERSION = 1
+"""Part of every key: raised when the same input and options would give other numbers."""
+
+GROUP_ONLY = ("alignment", "template", "n_align", "trend_surface", "hemisphere", "targets")
+"""Options that do not change a subject's own record (hemisphere and targets are in the regions' keys)."""
+
+
+@dataclass(frozen=True)
+class SubjectTask:
+    """All that a worker needs: paths and options, no arrays but the regions."""
+
+    subject: Subject
+    thalamus: Region
+    cortex: Region
+    parts: tuple[Part, ...]
+    cleaning: CleaningOptions
+    options: GradientOptions
+    out: Path
+
+
+def subject_config(options: GradientOptions, cleaning: CleaningOptions) -> dict[str, Any]:
+    """The options that shape a subject's own record, as plain values."""
+    shaping = {name: value for name, value in asdict(options).items() if name not in GROUP_ONLY}
+    shaping["keep"] = sorted(kept_besides(options))
+    return {"gradients": shaping, "cleaning": asdict(cleaning)}
+
+
+def kept_besides(options: GradientOptions) -> set[str]:
+    """What a record holds besides the affinity: a pooled connectivity template needs the connectivity."""
+    needed = {"connectivity"} if options.template == "pooled-connectivity" else set()
+    return set(options.keep) | needed
+
+
+def subject_key(task: SubjectTask, part: Part, sha256: list[str]) -> str:
+    """The identity of one record: options, regions and the content of every input file."""
+    return config_key(RESULT_VERSION, subject_config(task.options, task.cleaning), part.key, sha256)
+
+
+def run_subject(task: SubjectTask) -> tuple[SubjectRecord, ...]:
+    """Compute and write the records of one subject; one BLAS thread, so that bits do not depend on the workers."""
+    started = time.perf_counter()
+    with threadpool_limits(1):
+        check_grid(task.subject, task.thalamus)
+        check_grid(task.subject, task.cortex)
+        series = load_series(
+            task.subject, task.thalamus, task.cortex, task.cleaning, min_coverage=task.options.min_coverage
+        )
+        records = []
+        for part in task.parts:
+            records.append(_run_part(task, part, series, started))
+            started = time.perf_counter()
+    return tuple(records)
+
+
+def finished_record(path: Path, part: Part, key: str, sha256: dict[Path, str]) -> SubjectRecord:
+    """What is told of a record found on disk and verified."""
+    record = read_record(
+        path, {"lambdas": DatasetSpec("float64", (None,)), "covered": DatasetSpec("uint8", (part.n_voxels,))}
+    )
+    about = record.attributes
+    return SubjectRecord(
+        participant_id=about["participant_id"],
+        hemisphere=part.hemisphere,
+        key=key,
+        n_voxels=part.n_voxels,
+        n_covered=int(record.datasets["covered"].sum()),
+        n_targets=about["n_targets"],
+        n_targets_covered=about["n_targets_covered"],
+        n_volumes=about["n_volumes"],
+        n_kept=about["n_kept"],
+        lambdas=record.datasets["lambdas"],
+        seconds=0.0,
+        skipped=True,
+        sha256=sha256,
+        mean_fd=about["mean_fd"],
+        warnings=tuple(about["warnings"]),
+    )
+
+
+def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: float) -> SubjectRecord:
+    voxels, targets = series.seed_covered[part.voxels], series.target_covered[part.targets]
+    _require_coverage(task, part, voxels, targets)
+    seed, target = series.seed[:, part.voxels[voxels]], series.target[:, part.targets[targets]]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ThalgpuWarning)
+        result = subject_gradients(seed, target, task.options, **part.voxel_places(voxels))
+    key = subject_key(task, part, list(series.sha256.values()))
+    remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
+    attributes = {
+        "participant_id": task.subject.participant_id,
+        "config": subject_config(task.options, task.cleaning),
+        "inputs": hashed_inputs(series.sha256),
+        "thalamus": part.thalamus.source,
+        "cortex": part.cortex.source,
+        "n_targets": len(part.targets),
+        "n_targets_covered": int(targets.sum()),
+        "n_volumes": series.n_volumes,
+        "n_kept": series.n_kept,
+        "tr": series.tr,
+        "mean_fd": series.mean_fd,
+        "warnings": list(remarks),
+    }
+    path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record
+    write_record(path, _datasets(result, part, voxels, targets), attributes, key=key)
+    return SubjectRecord(
+        participant_id=task.subject.participant_id,
+        hemisphere=part.hemisphere,
+        key=key,
+        n_voxels=part.n_voxels,
+        n_covered=int(voxels.sum()),
+        n_targets=len(targets),
+        n_targets_covered=int(targets.sum()),
+        n_volumes=series.n_volumes,
+        n_kept=series.n_kept,
+        lambdas=result.embedding.lambdas,
+        seconds=time.perf_counter() - started,
+        skipped=False,
+        sha256=series.sha256,
+        mean_fd=series.mean_fd,
+        warnings=remarks,
+    )
+
+
+def _require_coverage(task: SubjectTask, part: Part, voxels: NDArray[np.bool_], targets: NDArray[np.bool_]) -> None:
+    """A hemisphere may lie outside the scan although the whole is covered well enough."""
+    for name, covered in (("thalamic voxels", voxels), ("targets", targets)):
+        if covered.mean() < task.options.min_coverage:
+            raise InputError(
+                task.subject.runs[0].bold,
+                f"only {covered.sum()} of {len(covered)} {name}"
+                f"{f' of hemisphere {part.hemisphere}' if part.hemisphere else ''} have a signal",
+                remedy="leave the subject out, use a smaller mask, or lower --min-coverage",
+            )
+
+
+def _datasets(
+    result: SubjectGradients, part: Part, voxels: NDArray[np.bool_], targets: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of the record: rows of voxels without a signal are zero, and `covered` says which."""
+    embedding = result.embedding
+    affinity = np.asarray(result.affinity, dtype=np.float32)
+    datasets: dict[str, NDArray[Any]] = {
+        "gradients": scatter(embedding.gradients, voxels),
+        "lambdas": embedding.lambdas,
+        "gaps": embedding.gaps,
+        "explained": embedding.explained,
+        "affinity": pack_upper(scatter(scatter(affinity, voxels).T, voxels) if not voxels.all() else affinity),
+        "covered": voxels.astype(np.uint8),
+    }
+    if part.thalamus.ijk is not None:
+        datasets["voxel_ijk"] = part.thalamus.ijk
+    if result.connectivity is not None:
+        datasets["connectivity"] = scatter(scatter(result.connectivity, voxels).T, targets).T
+    if result.projections is not None:
+        datasets["projections"] = scatter(result.projections, targets)
+    return datasets
+
+
+def scatter(rows: NDArray[Any], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`rows` at the places where `covered` is True, zeros elsewhere, as float32."""
+    full = np.zeros((len(covered), *rows.shape[1:]), dtype=np.float32)
+    full[covered] = rows
+    return full

@@ -1,0 +1,129 @@
+"""What a run will take, worked out before it starts: pure functions of shapes and options."""
+
+import math
+import os
+from dataclasses import dataclass
+
+from thalgpu.engine.config import GradientOptions
+from thalgpu.engine.machine import cgroup_cores, cgroup_memory
+from thalgpu.errors import ResourceError
+
+INTERPRETER_BYTES = 200 * 2**20
+"""Python with NumPy, SciPy, nibabel and h5py in one process."""
+TILE_BYTES = 128 * 2**20
+"""Work space of the affinity, whose tiles have a fixed size."""
+
+
+@dataclass(frozen=True)
+class GradientsPlan:
+    """The size of a gradients run.
+
+    Attributes
+    ----------
+    n_subjects : subjects in the list that can be used.
+    n_voxels, n_targets, n_timepoints : the largest over subjects and embeddings.
+    n_elements : thalamic voxels and target voxels or vertices read from each scan.
+    workers : processes that will run side by side.
+    device : where arrays are worked on.
+    worker_bytes : peak memory of one process.
+    memory_bytes : what the run may take altogether.
+    disk_bytes : what it will write.
+    """
+
+    n_subjects: int
+    n_voxels: int
+    n_targets: int
+    n_timepoints: int
+    n_elements: int
+    workers: int
+    device: str
+    worker_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+def plan_gradients(
+    *,
+    n_subjects: int,
+    n_voxels: int,
+    n_targets: int,
+    n_timepoints: int,
+    n_elements: int,
+    volume_bytes: int,
+    options: GradientOptions,
+    workers: int | None,
+    memory: int | None,
+) -> GradientsPlan:
+    """Choose how many workers fit; ResourceError when not even one does.
+
+    Parameters
+    ----------
+    volume_bytes : size of one decompressed volume of a scan, which the reader holds a few of.
+    workers : processes asked for; None for one a core.
+    memory : bytes allowed; None for 90 % of what is free now.
+    """
+    keeps_connectivity = "connectivity" in options.keep or options.template == "pooled-connectivity"
+    connectivity = 4 * n_voxels * n_targets if keeps_connectivity else 0
+    series = n_timepoints * n_elements * (4 + 4 + 8)  # as read, cleaned, and one float64 block in between
+    matrices = n_voxels**2 * (4 + 8 + 8)  # affinity, its operator and one work matrix
+    worker_bytes = (
+        INTERPRETER_BYTES + 8 * volume_bytes + max(series, series // 2 + TILE_BYTES + matrices) + connectivity
+    )
+    allowed = memory if memory is not None else int(0.9 * available_memory())
+    fitting = allowed // worker_bytes
+    if fitting < 1:
+        raise ResourceError(
+            f"one subject needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
+            remedy="raise --memory, use a parcellation as --cortex, or a machine with more memory",
+        )
+    maps = 4 * options.n_components * n_voxels * 3
+    subject_bytes = 2 * n_voxels**2 + connectivity + maps + 2**16
+    return GradientsPlan(
+        n_subjects=n_subjects,
+        n_voxels=n_voxels,
+        n_targets=n_targets,
+        n_timepoints=n_timepoints,
+        n_elements=n_elements,
+        workers=max(1, min(workers or usable_cores(), n_subjects, fitting)),
+        device="cpu",
+        worker_bytes=worker_bytes,
+        memory_bytes=allowed,
+        disk_bytes=n_subjects * subject_bytes,
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, within its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(cgroup_cores() or cores)))
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated without swapping; the total where the system does not say."""
+    try:
+        with open("/proc/meminfo") as stream:
+            fields = dict(line.split(":", 1) for line in stream)
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(free, cgroup_memory() or free)
+
+
+def format_bytes(count: float) -> str:
+    """`1536` → `1.5 KB`, in powers of 1024."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TB"
+
+
+def parse_bytes(text: str) -> int:
+    """`16GB`, `512 MB`, `1.5G` or plain bytes → a number of bytes; ValueError otherwise."""
+    cleaned = text.strip().upper().removesuffix("B").removesuffix("I")
+    powers = {"K": 1, "M": 2, "G": 3, "T": 4}
+    power = powers.get(cleaned[-1:], 0)
+    number = float(cleaned[:-1] if power else cleaned)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"not a positive size: {text!r}")
+    return int(number * 1024**power)

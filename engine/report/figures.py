@@ -1,0 +1,124 @@
+"""Figures as PNG bytes, drawn without a display."""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from thalgpu.engine.inputs.model import VolumeGrid
+
+DPI = 110
+_MARGIN = 2
+"""Voxels around the thalamus that a slice shows."""
+
+
+def gradient_slices(
+    values: NDArray[np.float32],
+    ijk: NDArray[np.int32],
+    covered: NDArray[np.bool_],
+    affine: NDArray[np.float64] | None,
+    *,
+    n_components: int = 3,
+    n_slices: int = 6,
+) -> bytes:
+    """Leading gradients on axial slices through the thalamus, one row a component, as PNG.
+
+    Parameters
+    ----------
+    values : (n_voxels, n_maps) gradients.
+    ijk : (n_voxels, 3) voxel indices.
+    covered : (n_voxels,) bool: voxels that are drawn.
+    affine : (4, 4) voxel indices to mm, for the slices' labels and for left and right; None labels by index.
+    """
+    shown = min(n_components, values.shape[1])
+    places = ijk[covered]
+    levels = _levels(places[:, 2], n_slices)
+    low, high = places.min(axis=0) - _MARGIN, places.max(axis=0) + _MARGIN + 1
+    figure = Figure(figsize=(1.55 * len(levels) + 1.1, 1.65 * shown + 0.35), dpi=DPI, layout="compressed")
+    axes = figure.subplots(shown, len(levels), squeeze=False)
+    flipped = affine is not None and affine[0, 0] < 0
+    for row in range(shown):
+        volume = np.full(high - low, np.nan)
+        volume[tuple((places - low).T)] = values[covered, row]
+        limits = np.quantile(values[covered, row], (0.01, 0.99))
+        for column, level in enumerate(levels):
+            axis = axes[row, column]
+            plane = volume[:, :, level - low[2]].T
+            drawn = axis.imshow(
+                plane[:, ::-1] if flipped else plane, origin="lower", cmap="viridis", vmin=limits[0], vmax=limits[1]
+            )
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if row == 0:
+                axis.set_title(_height(level, affine), fontsize=8)
+        axes[row, 0].set_ylabel(f"gradient {row + 1}", fontsize=9)
+        figure.colorbar(drawn, ax=list(axes[row]), shrink=0.8, aspect=12).ax.tick_params(labelsize=7)
+    if affine is not None:
+        axes[-1, 0].set_xlabel("left      right", fontsize=7)
+    return _png(figure)
+
+
+def scree(lambdas: NDArray[np.float64], template: NDArray[np.float64]) -> bytes:
+    """Eigenvalues of every subject (thin) and of the template (thick) as PNG.
+
+    Parameters
+    ----------
+    lambdas : (n_subjects, n_components).
+    template : (n_components,), or empty.
+    """
+    figure = Figure(figsize=(4.6, 3.0), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    numbers = np.arange(1, lambdas.shape[1] + 1)
+    axis.plot(numbers, lambdas.T, color="0.6", linewidth=0.7, alpha=0.6)
+    if len(template):
+        axis.plot(numbers, template, color="#b2182b", marker="o", markersize=4, label="template")
+        axis.legend(frameon=False, fontsize=8)
+    axis.set(xlabel="component", ylabel="eigenvalue", xticks=numbers)
+    return _png(figure)
+
+
+def template_correlations(correlations: NDArray[np.float64]) -> bytes:
+    """Each subject's correlation with the template, a column a component, as PNG.
+
+    Parameters
+    ----------
+    correlations : (n_subjects, n_components); not finite where there is none.
+    """
+    figure = Figure(figsize=(4.6, 3.0), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    n_subjects, n_components = correlations.shape
+    spread = np.linspace(-0.25, 0.25, n_subjects) if n_subjects > 1 else np.zeros(1)
+    for component in range(n_components):
+        axis.scatter(component + 1 + spread, correlations[:, component], s=9, color="#2166ac", alpha=0.7, linewidths=0)
+    axis.axhline(0, color="0.7", linewidth=0.8)
+    axis.set(
+        xlabel="component", ylabel="r with the template", xticks=np.arange(1, n_components + 1), ylim=(-1.05, 1.05)
+    )
+    return _png(figure)
+
+
+def grid_affine(grid: object) -> NDArray[np.float64] | None:
+    """The affine of a volume grid; None for any other."""
+    return np.array(grid.affine) if isinstance(grid, VolumeGrid) else None
+
+
+def _levels(heights: NDArray[np.int32], n_slices: int) -> NDArray[np.int64]:
+    """Evenly spread slices that the middle 90 % of the voxels lie in."""
+    low, high = np.quantile(heights, (0.05, 0.95))
+    return np.unique(np.linspace(low, high, n_slices).round().astype(np.int64))
+
+
+def _height(level: int, affine: NDArray[np.float64] | None) -> str:
+    if affine is None:
+        return f"k = {level}"
+    return f"z = {affine[2, 2] * level + affine[2, 3]:.0f} mm"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    # no software or date in the file: equal figures are equal bytes
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,97 @@
+"""The page of a gradients run: what was run, the template, and every subject's quality."""
+
+import base64
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from thalgpu.engine.inputs.model import Region
+from thalgpu.engine.report.figures import gradient_slices, grid_affine, scree, template_correlations
+
+OUTLIER_MADS = 3.0
+"""A subject is pointed out when its correlation with the template is this many MADs below the median."""
+
+
+@dataclass(frozen=True)
+class EmbeddingPage:
+    """One embedding's part of the page.
+
+    Attributes
+    ----------
+    title : e.g. "Left thalamus".
+    thalamus : the region its gradients lie on.
+    template : (n_voxels, n_components).
+    covered : (n_voxels,) bool.
+    template_lambdas : (n_components,), or empty.
+    participants : ids, one a row of the following.
+    lambdas, correlations : (n_subjects, n_components); a correlation that does not exist is NaN.
+    rows : cells of the subjects' table.
+    """
+
+    title: str
+    thalamus: Region
+    template: NDArray[np.float32]
+    covered: NDArray[np.bool_]
+    template_lambdas: NDArray[np.float64]
+    participants: tuple[str, ...]
+    lambdas: NDArray[np.float64]
+    correlations: NDArray[np.float64]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class GradientsPage:
+    """All that the page says; text is escaped when it is rendered."""
+
+    version: str
+    facts: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    embeddings: tuple[EmbeddingPage, ...]
+    failures: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def render_gradients(page: GradientsPage) -> str:
+    """The page as one self-contained HTML text: no scripts, no network, figures inside."""
+    source = resources.files("thalgpu.engine.report").joinpath("templates/gradients.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source).render(
+        page=page, embeddings=[_figures(one) for one in page.embeddings], outlier_mads=OUTLIER_MADS
+    )
+
+
+def outliers(correlations: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Subjects whose first gradient follows the template much less than the others' do (median − 3 MAD)."""
+    first = correlations[:, 0]
+    median = np.nanmedian(first)
+    spread = 1.4826 * np.nanmedian(np.abs(first - median))
+    below: NDArray[np.bool_] = ~(first >= median - OUTLIER_MADS * spread)
+    return below
+
+
+def _figures(embedding: EmbeddingPage) -> dict[str, object]:
+    figures = [
+        ("Eigenvalues of the subjects (grey) and the template", scree(embedding.lambdas, embedding.template_lambdas)),
+        ("Correlation of each aligned gradient with the template", template_correlations(embedding.correlations)),
+    ]
+    if embedding.thalamus.ijk is not None:
+        slices = gradient_slices(
+            embedding.template, embedding.thalamus.ijk, embedding.covered, grid_affine(embedding.thalamus.grid)
+        )
+        figures.insert(0, ("Template gradients on axial slices", slices))
+    flagged = outliers(embedding.correlations)
+    return {
+        "title": embedding.title,
+        "figures": [(caption, _data_uri(png)) for caption, png in figures],
+        "rows": list(zip(embedding.rows, flagged, strict=True)),
+        "n_flagged": int(flagged.sum()),
+    }
+
+
+def _data_uri(png: bytes) -> Markup:
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")  # base64 has no character to escape
