@@ -90,7 +90,7 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     ResourceError
         When the file cannot be written; nothing is left behind.
     ThalgpuError
-        When a dataset holds NaN or Inf: no such number may leave the engine.
+        When a dataset or an attribute holds NaN or Inf: no such number may leave the engine.
     """
     arrays = {name: _storable(name, datasets[name], path) for name in sorted(datasets)}
     listing = {
@@ -239,7 +239,10 @@ def _content_sha256(texts: Mapping[str, str]) -> str:
 def _to_text(value: Any) -> str:
     """Bare text where it can be told from JSON and printed; JSON otherwise."""
     bare = isinstance(value, str) and value.isprintable() and value and _from_text(value) is value
-    return value if bare else canonical_json(value)
+    try:
+        return value if bare else canonical_json(value)
+    except ValueError as error:
+        raise ThalgpuError(f"an attribute holds NaN or Inf and is not written: {value!r:.80}") from error
 
 
 def _from_text(text: str) -> Any:
