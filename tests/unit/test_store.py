@@ -130,6 +130,11 @@ def test_no_such_number_leaves_the_engine(bad: float, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_such_number_leaves_the_engine_in_an_attribute(tmp_path: Path) -> None:
+    with pytest.raises(ThalgpuError, match="attribute holds NaN or Inf"):
+        write_record(tmp_path / "record.h5", {}, {"summary": {"r": float("nan")}}, key="a key")
+
+
 @pytest.mark.parametrize(
     "array", [np.array(["text"]), np.array(1.0), np.ones(2, dtype=bool), np.ones(2, dtype=complex)]
 )
