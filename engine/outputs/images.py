@@ -53,7 +53,8 @@ def write_maps(
 
     Notes
     -----
-    gzip is zlib's, without time and name. A faster encoder would choose its code path, and so the bytes, by the CPU.
+    gzip is zlib's, without time and name: ISA-L chooses its code path, and so the bytes, by the CPU. Nearly all of a volume
+    is zero, so that level 1 takes half the time of level 6 for a file of 0.3 instead of 0.1 MB.
     """
     paths = (path,) if isinstance(path, Path) else tuple(path)
     if values.shape != (region.n_units, len(map_names)):
@@ -117,7 +118,7 @@ def _nifti(elements: NDArray[np.float32], region: Region, grid: VolumeGrid) -> b
     image.header.set_xyzt_units("mm")
     image.header.set_intent("estimate", name="gradients")
     image.header["descrip"] = b"thalgpu"
-    return zlib.compress(image.to_bytes(), 6, wbits=31)
+    return zlib.compress(image.to_bytes(), 1, wbits=31)
 
 
 def _dscalar(elements: NDArray[np.float32], region: Region, grid: CiftiGrid, names: Sequence[str]) -> bytes:
