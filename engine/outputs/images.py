@@ -53,8 +53,8 @@ def write_maps(
 
     Notes
     -----
-    gzip is zlib's, without time and name: ISA-L chooses its code path, and so the bytes, by the CPU. Nearly all of a volume
-    is zero, so that level 1 takes half the time of level 6 for a file of 0.3 instead of 0.1 MB.
+    gzip is zlib's, without time and name: ISA-L chooses its code path, and so the bytes, by the CPU. Nearly all of a
+    volume is zero, so that level 1 takes half the time of level 6 for a file of 0.3 instead of 0.1 MB.
     """
     paths = (path,) if isinstance(path, Path) else tuple(path)
     if values.shape != (region.n_units, len(map_names)):
