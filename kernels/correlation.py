@@ -2,6 +2,7 @@
 
 from thalgpu.kernels._checks import require_matrix
 from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels.gram import cross_products
 
 LARGEST_CORRELATION = 1 - 1e-7
 _ELEMENTS = 2**17
@@ -24,8 +25,7 @@ def correlation(seed: Array, target: Array, /) -> Array:
     """
     require_matrix("seed", seed)
     require_matrix("target", target)
-    r: Array = seed.T @ target
-    return r
+    return cross_products(seed, target)
 
 
 def fisher_z(r: Array, /) -> Array:

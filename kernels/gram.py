@@ -1,10 +1,35 @@
-"""Gram matrices: sums of products of rows, half the work by symmetry."""
+"""Matrix products: of all pairs of columns of two matrices, and of all pairs of rows of one at half the work.
+
+Both go through SciPy's BLAS on the host. NumPy brings another copy of OpenBLAS with threads of its own, which go on
+spinning after a product: calls that alternate between the two run several times slower than either alone.
+"""
 
 from scipy.linalg import blas
 
 from thalgpu.kernels._namespace import Array, is_device
 
 _ROWS = 256
+
+
+def cross_products(a: Array, b: Array, /) -> Array:
+    """Products of every column of `a` with every column of `b`: a' b.
+
+    Parameters
+    ----------
+    a : (n_rows, n_a) float32 or float64; read in place when C-contiguous.
+    b : (n_rows, n_b), same dtype; likewise.
+
+    Returns
+    -------
+    products : (n_a, n_b), same dtype, C-contiguous
+    """
+    if is_device(a):
+        on_device: Array = a.T @ b
+        return on_device
+    gemm = blas.sgemm if a.dtype.name == "float32" else blas.dgemm
+    # BLAS thinks in columns: it is given both transposed, and returns the transpose, without a copy on either side.
+    products: Array = gemm(1.0, b.T, a.T, trans_b=1).T
+    return products
 
 
 def add_gram(gram: Array, rows: Array, /) -> None:
@@ -14,12 +39,11 @@ def add_gram(gram: Array, rows: Array, /) -> None:
     ----------
     gram : (n, n) float32 or float64, C-contiguous
         Overwritten. What is above the diagonal is undefined until mirrored.
-    rows : (n, n_columns), C-contiguous, dtype of `gram`
+    rows : (n, n_columns), C-contiguous, same dtype
 
     Notes
     -----
-    BLAS `syrk` on the host: half the products, and no second n × n array. Both of its matrices are passed as their
-    transposes, which are in Fortran's order without a copy.
+    BLAS `syrk` on the host: half the products, and no second n × n array.
     """
     if is_device(gram):
         gram += rows @ rows.T

@@ -54,12 +54,17 @@ def row_thresholds(x: Array, /, k: int) -> tuple[Array, Array]:
     threshold : (n_rows,), dtype of `x`
         Smallest entry that is kept.
     ties : (n_rows,) int64
-        How many entries equal to `threshold` are kept.
+        How many entries equal to `threshold` are kept; -1 where all are.
     """
+    xp = get_namespace(x)
     first = x.shape[1] - k
     x.partition(first, axis=1)
     threshold = x[:, first].copy()
-    return threshold, k - (x[:, first:] > threshold[:, None]).sum(axis=1)
+    ties = xp.full(len(x), -1)
+    if first > 0:
+        for row in xp.nonzero(x[:, :first].max(axis=1) == threshold)[0].tolist():
+            ties[row] = k - int((x[row, first:] > threshold[row]).sum())
+    return threshold, ties
 
 
 def keep_mask(x: Array, /, threshold: Array, ties: Array) -> Array:
@@ -72,7 +77,7 @@ def keep_mask(x: Array, /, threshold: Array, ties: Array) -> Array:
     threshold : (n_rows,)
         Smallest entry kept.
     ties : (n_rows,) int64
-        How many entries equal to the threshold are still to be kept. Overwritten with how many are left after `x`.
+        How many entries equal to the threshold are still to be kept, -1 for all. Overwritten with what is left.
 
     Returns
     -------
@@ -80,9 +85,8 @@ def keep_mask(x: Array, /, threshold: Array, ties: Array) -> Array:
     """
     xp = get_namespace(x)
     kept = x >= threshold[:, None]
-    tied = (x == threshold[:, None]).sum(axis=1)
-    for row in xp.nonzero(tied > ties)[0].tolist():
-        surplus = xp.nonzero(x[row] == threshold[row])[0][int(ties[row]) :]
-        kept[row, surplus] = False
-    xp.maximum(ties - tied, 0, out=ties)
+    for row in xp.nonzero(ties >= 0)[0].tolist():
+        tied, left = xp.nonzero(x[row] == threshold[row])[0], int(ties[row])
+        kept[row, tied[left:]] = False
+        ties[row] = max(left - len(tied), 0)
     return kept

@@ -18,7 +18,7 @@ def standardize(series: Array, /) -> tuple[Array, Array]:
 
     Returns
     -------
-    unit : (n_timepoints, n_series), dtype of `series`
+    unit : (n_timepoints, n_series), dtype of `series`, C-contiguous
         Columns with mean 0 and norm 1; all zero where the series does not vary.
     varies : (n_series,) bool
         False where the series is not finite, or constant: its SD is within four units in the last place of its largest
@@ -35,7 +35,7 @@ def standardize(series: Array, /) -> tuple[Array, Array]:
     """
     require_matrix("series", series)
     xp = get_namespace(series)
-    unit, varies = xp.empty_like(series), xp.empty(series.shape[1], dtype=bool)
+    unit, varies = xp.empty_like(series, order="C"), xp.empty(series.shape[1], dtype=bool)
     for start in range(0, series.shape[1], _COLUMNS):
         columns = slice(start, start + _COLUMNS)
         unit[:, columns], varies[columns] = _standardize_block(series[:, columns])
