@@ -59,14 +59,6 @@ class Alignment(StrEnum):
     NONE = "none"
 
 
-class InputType(StrEnum):
-    """Layout of a derivatives folder."""
-
-    FMRIPREP = "fmriprep"
-    XCPD = "xcpd"
-    HCP = "hcp"
-
-
 class Keep(StrEnum):
     """What is written besides the gradients and the affinity."""
 

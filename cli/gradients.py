@@ -8,7 +8,7 @@ import typer
 
 from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
-from thalgpu.cli._options import Alignment, Approach, Graph, Hemisphere, InputType, Keep, Kernel, Recipe, Targets
+from thalgpu.cli._options import Alignment, Approach, Graph, Hemisphere, Keep, Kernel, Recipe, Targets
 from thalgpu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def gradients(
         Path | None, typer.Option(help="fMRIPrep, XCP-D or HCP folder of the labels.", rich_help_panel=INPUT)
     ] = None,
     input_type: Annotated[
-        InputType | None, typer.Option(help="The folder's layout, where it is not recognised.", rich_help_panel=INPUT)
+        str | None,
+        typer.Option(help="fmriprep, xcpd or hcp, and a space: LAYOUT[:SPACE[+SURFACE]].", rich_help_panel=INPUT),
     ] = None,
     config: ConfigOption = None,
     thalamus: Annotated[

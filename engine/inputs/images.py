@@ -85,6 +85,17 @@ def require_same_grid(path: Path, found: ImageHeader, region: Region) -> None:
         )
 
 
+def require_surfaces(run: Run, region: Region) -> tuple[Path, Path]:
+    """The run's func.gii pair; InputError where it has none."""
+    if run.surfaces is None:
+        raise InputError(
+            run.bold,
+            f"the region {region.source} lies on surfaces, but the run has no func.gii pair",
+            remedy="list it in the columns surface_left and surface_right",
+        )
+    return run.surfaces
+
+
 def _from_bold(path: Path, regions: Sequence[Region]) -> tuple[ImageHeader, list[Series], str]:
     with CheckedStream(path) as stream:
         nifti = open_nifti(stream)
@@ -140,20 +151,15 @@ def _values(stored: NDArray[np.generic], nifti: NiftiHeader) -> Series:
 
 def _from_surfaces(run: Run, region: Region, grid: SurfaceGrid, n_volumes: int, digests: dict[Path, str]) -> Series:
     """A region's vertices, left then right; the digests of the two files are added to `digests`."""
-    if run.surfaces is None:
-        raise InputError(
-            run.bold,
-            f"the region {region.source} lies on surfaces, but the run has none",
-            remedy="list the func.gii pair in the columns surface_left and surface_right",
-        )
-    header = read_surface_header(run.surfaces)
-    require_same_grid(run.surfaces[0], header, region)
+    surfaces = require_surfaces(run, region)
+    header = read_surface_header(surfaces)
+    require_same_grid(surfaces[0], header, region)
     if header.n_timepoints != n_volumes:
-        raise InputError(run.surfaces[0], f"{header.n_timepoints} volumes where {run.bold} has {n_volumes}")
+        raise InputError(surfaces[0], f"{header.n_timepoints} volumes where {run.bold} has {n_volumes}")
     left = region.flat < grid.n_left
     halves = []
     for path, vertices, n_vertices in zip(
-        run.surfaces, (region.flat[left], region.flat[~left] - grid.n_left), (grid.n_left, grid.n_right), strict=True
+        surfaces, (region.flat[left], region.flat[~left] - grid.n_left), (grid.n_left, grid.n_right), strict=True
     ):
         image = read_gifti(path, vertices=vertices, n_vertices=n_vertices)
         digests[path] = image.sha256

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.gifti import read_gifti
 from thalgpu.engine.inputs.group_masks import Part, mask_of_files, masks_of_segmentations, on_grid
-from thalgpu.engine.inputs.headers import describe_grid, read_header, read_surface_header, same_grid
+from thalgpu.engine.inputs.headers import ImageHeader, describe_grid, read_header, read_surface_header, same_grid
+from thalgpu.engine.inputs.images import require_same_grid, require_surfaces
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.region_files import read_label_image
 from thalgpu.engine.inputs.region_parts import (
@@ -24,7 +25,7 @@ from thalgpu.engine.inputs.region_parts import (
 from thalgpu.engine.inputs.template_atlas import atlas_region
 from thalgpu.errors import InputError, ThalgpuWarning
 
-__all__ = ["check_grid", "find_regions", "read_region", "region_key", "select_hemisphere", "subset"]
+__all__ = ["check_grids", "find_regions", "read_region", "region_key", "select_hemisphere", "subset"]
 
 FEWEST_VOXELS = 5
 """A thalamus of fewer voxels is a mistake in the mask or in its labels."""
@@ -90,18 +91,25 @@ def read_region(text: str, grid: Grid) -> Region:
     return region_from_labels(on_grid(read_label_image(text), grid), parcels=True)
 
 
-def check_grid(subject: Subject, region: Region) -> None:
-    """InputError when a scan of the subject is not on the region's grid (shape, and affine within 1e-3 mm)."""
+def check_grids(subject: Subject, regions: Sequence[Region]) -> tuple[ImageHeader, ...]:
+    """Headers of the subject's scans, once they lie on the regions' grids (shape, and affine within 1e-3 mm).
+
+    Raises
+    ------
+    InputError
+        A scan that is unsound, lies on another grid (both are named), or has no surfaces where the targets do.
+    """
+    headers = []
     for run in subject.runs:
-        if not isinstance(region.grid, SurfaceGrid):
-            grid = read_header(run.bold).grid
-        elif run.surfaces is not None:
-            grid = read_surface_header(run.surfaces).grid
-        else:
-            raise InputError(run.bold, f"no func.gii pair for the surface targets {region.source}", remedy="add both")
-        if not same_grid(grid, region.grid):
-            reason = f"{describe_grid(grid)} differs from {describe_grid(region.grid)} of {region.source}"
-            raise InputError(run.bold, reason, remedy="resample one to the other's space")
+        header = read_header(run.bold)
+        for region in regions:
+            if not isinstance(region.grid, SurfaceGrid):
+                require_same_grid(run.bold, header, region)
+            else:
+                surfaces = require_surfaces(run, region)
+                require_same_grid(surfaces[0], read_surface_header(surfaces), region)
+        headers.append(header)
+    return tuple(headers)
 
 
 def _usual_scan(subjects: Sequence[Subject]) -> tuple[Subject, Grid]:

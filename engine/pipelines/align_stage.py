@@ -11,12 +11,12 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
 from thalgpu.engine.gradients.alignment import procrustes
 from thalgpu.engine.gradients.trend_surface import fit_trend_surface
+from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.images import write_maps
 from thalgpu.engine.outputs.names import SubjectPaths, subject_paths
 from thalgpu.engine.outputs.sidecars import write_sidecar
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
 from thalgpu.engine.pipelines.group_stage import Template, component_names
-from thalgpu.engine.pipelines.input_hashes import file_sha256
 from thalgpu.engine.pipelines.nuclei import Nuclei
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, subject_config

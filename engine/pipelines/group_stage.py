@@ -17,6 +17,7 @@ from thalgpu.engine.gradients.subject import embed_with
 from thalgpu.engine.outputs.images import read_maps, write_maps
 from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.packing import pack_upper, unpack_upper
+from thalgpu.engine.outputs.sidecars import write_sidecar
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_record, write_record
 from thalgpu.engine.pipelines.input_hashes import file_sha256
 from thalgpu.engine.pipelines.parts import Part
@@ -68,7 +69,7 @@ def make_template(
     records = sorted(records, key=lambda record: record.participant_id)
     paths = group_paths(out, part.hemisphere, part.thalamus.grid)
     key = _template_key(part, records, options, left)
-    if is_done(paths.record, key) and paths.maps.is_file():
+    if is_done(paths.record, key) and paths.maps.is_file() and paths.sidecar.is_file():
         return _read_template(paths.record, part, options, key)
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always", ThalgpuWarning)
@@ -94,6 +95,18 @@ def make_template(
         "warnings": list(remarks),
     }
     write_maps(paths.maps, template.gradients, part.thalamus, component_names(options.n_components))
+    write_sidecar(
+        paths.sidecar,
+        {
+            "Description": "Connectivity gradients of the thalamus: the template that subjects are aligned to",
+            "Template": attributes["template"],
+            "Subjects": attributes["subjects"],
+            "Eigenvalues": template.lambdas.tolist(),
+            "ExplainedVariance": template.explained.tolist(),
+            "VoxelsWithSignal": int(template.covered.sum()),
+            "Warnings": list(remarks),
+        },
+    )
     write_record(paths.record, datasets, attributes, key=key)
     return _read_template(paths.record, part, options, key, skipped=False)
 

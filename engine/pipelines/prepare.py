@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thalgpu.engine.config import CleaningOptions, GradientOptions
-from thalgpu.engine.inputs.headers import ImageHeader, read_header
+from thalgpu.engine.inputs.headers import ImageHeader
 from thalgpu.engine.inputs.model import Region, Subject
-from thalgpu.engine.inputs.regions import check_grid, find_regions, read_region
+from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region
 from thalgpu.engine.inputs.subject_list import read_subject_list
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
@@ -129,15 +129,13 @@ def _check_options(options: GradientOptions) -> None:
 
 def _look_at_headers(
     subjects: Sequence[Subject], thalamus: Region, cortex: Region
-) -> tuple[tuple[Subject, ...], dict[str, InputError], list[list[ImageHeader]]]:
+) -> tuple[tuple[Subject, ...], dict[str, InputError], list[tuple[ImageHeader, ...]]]:
     """Subjects whose scans' headers fit the regions, the others with the reason, and the headers."""
     usable, headers = [], []
     rejected: dict[str, InputError] = {}
     for subject in subjects:
         try:
-            scans = [read_header(run.bold) for run in subject.runs]
-            check_grid(subject, thalamus)
-            check_grid(subject, cortex)
+            scans = check_grids(subject, (thalamus, cortex))
         except InputError as error:
             rejected[subject.participant_id] = error
         else:

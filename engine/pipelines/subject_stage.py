@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
 from thalgpu.engine.gradients.subject import SubjectGradients, subject_gradients
 from thalgpu.engine.inputs.model import Region, Subject, SubjectSeries
-from thalgpu.engine.inputs.regions import check_grid
 from thalgpu.engine.inputs.series import load_series
 from thalgpu.engine.outputs.names import subject_paths
 from thalgpu.engine.outputs.packing import pack_upper
@@ -65,8 +64,6 @@ def run_subject(task: SubjectTask) -> tuple[SubjectRecord, ...]:
     """Compute and write the records of one subject; one BLAS thread, so that bits do not depend on the workers."""
     started = time.perf_counter()
     with threadpool_limits(1):
-        check_grid(task.subject, task.thalamus)
-        check_grid(task.subject, task.cortex)
         series = load_series(
             task.subject, task.thalamus, task.cortex, task.cleaning, min_coverage=task.options.min_coverage
         )

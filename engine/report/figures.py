@@ -68,7 +68,7 @@ def scree(lambdas: NDArray[np.float64], template: NDArray[np.float64]) -> bytes:
     lambdas : (n_subjects, n_components).
     template : (n_components,), or empty.
     """
-    figure = Figure(figsize=(4.6, 3.0), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(4.2, 2.8), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     numbers = np.arange(1, lambdas.shape[1] + 1)
     axis.plot(numbers, lambdas.T, color="0.6", linewidth=0.7, alpha=0.6)
@@ -86,7 +86,7 @@ def template_correlations(correlations: NDArray[np.float64]) -> bytes:
     ----------
     correlations : (n_subjects, n_components); not finite where there is none.
     """
-    figure = Figure(figsize=(4.6, 3.0), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(4.2, 2.8), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     n_subjects, n_components = correlations.shape
     spread = np.linspace(-0.25, 0.25, n_subjects) if n_subjects > 1 else np.zeros(1)

@@ -13,7 +13,7 @@ from nibabel import cifti2
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.model import LEFT, MIDLINE, RIGHT, CiftiGrid, Region, Run, Subject, SurfaceGrid, VolumeGrid
-from thalgpu.engine.inputs.regions import check_grid, find_regions, read_region, region_key, select_hemisphere, subset
+from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region, region_key, select_hemisphere, subset
 from thalgpu.errors import InputError, ThalgpuWarning
 
 SHAPE = (9, 8, 7)
@@ -181,9 +181,9 @@ def test_the_grid_of_most_scans_decides_about_a_vote(cohort: Any, volume: Write)
     subjects = (odd, *cohort(2, aseg=good))
     with pytest.warns(ThalgpuWarning, match="1 have none"):
         thalamus, _ = find_regions(subjects, thalamus=None, cortex=None)
-    check_grid(subjects[1], thalamus)
-    with pytest.raises(InputError, match=r"volume \(9, 8, 7\) .* differs from volume \(9, 8, 7\) .*sub-odd0_bold"):
-        check_grid(odd, thalamus)
+    check_grids(subjects[1], [thalamus])
+    with pytest.raises(InputError, match=r"differs .*volume \(9, 8, 7\) .* not volume \(9, 8, 7\) .*sub-odd0_bold"):
+        check_grids(odd, [thalamus])
 
 
 def test_one_damaged_scan_does_not_stop_the_search(cohort: Any, masks: dict[str, str]) -> None:
@@ -265,10 +265,10 @@ def test_affines_may_differ_by_a_thousandth_of_a_millimetre(
     moved[0, 3] += shift
     (subject,) = cohort(1, name="sub-moved{}_bold.nii.gz", affine=moved)
     if fits:
-        check_grid(subject, thalamus)
+        check_grids(subject, [thalamus])
     else:
         with pytest.raises(InputError, match="resample one to the other's space"):
-            check_grid(subject, thalamus)
+            check_grids(subject, [thalamus])
 
 
 # CIFTI ----------------------------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def test_cifti_brings_its_own_thalamus_and_cortex(grayordinates: tuple[Subject, 
     np.testing.assert_array_equal(cortex.hemisphere, np.repeat([LEFT, RIGHT], 9))
     assert cortex.xyz is None
     np.testing.assert_allclose(thalamus.xyz, nib.affines.apply_affine(AFFINE, thalamus.ijk), atol=1e-6)
-    check_grid(grayordinates[0], thalamus)
+    check_grids(grayordinates[0], [thalamus])
 
 
 def test_a_dlabel_of_whole_surfaces_is_matched_vertex_by_vertex(
@@ -407,7 +407,7 @@ def test_surface_targets_are_all_vertices_but_the_medial_wall(
     assert cortex.grid == SurfaceGrid(10, 10)
     np.testing.assert_array_equal(cortex.flat, [*range(2, 10), *range(12, 20)])
     np.testing.assert_array_equal(cortex.hemisphere, np.repeat([LEFT, RIGHT], 8))
-    check_grid(surfaces[0], cortex)
+    check_grids(surfaces[0], [cortex])
 
 
 def test_a_pair_of_label_giis_gives_parcels_of_each_side(
@@ -430,8 +430,8 @@ def test_a_subject_without_surfaces_is_refused_alone(
     surfaces: tuple[Subject, ...], cohort: Any, masks: dict[str, str]
 ) -> None:
     _, cortex = find_regions(surfaces, thalamus=masks["thalamus"], cortex=None)
-    with pytest.raises(InputError, match=r"no func.gii pair for the surface targets"):
-        check_grid(cohort(1)[0], cortex)
+    with pytest.raises(InputError, match=r"the run has no func.gii pair"):
+        check_grids(cohort(1)[0], [cortex])
 
 
 def test_a_single_surface_is_refused(surfaces: tuple[Subject, ...], masks: dict[str, str]) -> None:
