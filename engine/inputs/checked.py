@@ -56,7 +56,7 @@ class CheckedStream:
 
     Compression is recognised by content, not by name. Several gzip members in a row and zero padding after the last are
     allowed, as in the standard; anything else after the end is refused. The SHA-256 is taken in a thread beside the
-    decompression: 0.02 s more for a file that takes 0.8 s, instead of 0.11 s in line.
+    decompression, where it costs nothing while a core is free: 0.1 s beside 0.9 s for a file of 158 MB.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,10 +111,16 @@ class CheckedStream:
         """Exactly the next `size` bytes."""
         return b"".join(self.pieces(size))
 
-    def rest(self) -> Iterator[bytes]:
-        """All bytes up to the end of the file, in pieces."""
+    def rest(self, limit: int = _TEXT_LIMIT) -> Iterator[bytes]:
+        """All bytes up to the end of the file, in pieces; InputError when it inflates beyond `limit` bytes."""
+        size = 0
         while piece := self._ahead or self._next(_CHUNK):
             self._ahead = b""
+            size += len(piece)
+            if size > limit and self.compressed:
+                raise InputError(
+                    self.path, f"inflates to more than {limit} bytes", remedy="if it is real, decompress it yourself"
+                )
             yield piece
 
     def finish(self) -> str:
@@ -173,16 +179,8 @@ class CheckedStream:
 def read_bytes(path: Path, *, limit: int = _TEXT_LIMIT) -> CheckedBytes:
     """The whole content of a plain or gzip file, verified; InputError when it inflates beyond `limit` bytes."""
     with CheckedStream(path) as stream:
-        parts: list[bytes] = []
-        size = 0
-        for piece in stream.rest():
-            parts.append(piece)
-            size += len(piece)
-            if size > limit and stream.compressed:
-                raise InputError(
-                    path, f"inflates to more than {limit} bytes", remedy="if it is real, decompress it yourself"
-                )
-        return CheckedBytes(b"".join(parts), stream.finish())
+        content = b"".join(stream.rest(limit))
+        return CheckedBytes(content, stream.finish())
 
 
 def open_nifti(stream: CheckedStream) -> NiftiHeader:

@@ -90,13 +90,13 @@ def open_cifti(stream: CheckedStream) -> CiftiHeader:
         parser.parse(string=text)
         axes = parser.header.get_axis(0), parser.header.get_axis(1)
         lengths = tuple(len(axis) for axis in axes)
+        for axis in axes:
+            if isinstance(axis, BrainModelAxis):
+                _check_brain_models(axis, path)
     except _XML_FAILURES as error:
         raise InputError(path, f"the CIFTI header cannot be understood: {error}", at="XML") from error
     if lengths != shape:
         raise InputError(path, f"the axes have lengths {lengths}, the matrix {shape}", at="XML")
-    for axis in axes:
-        if isinstance(axis, BrainModelAxis):
-            _check_brain_models(axis, path)
     return CiftiHeader(nifti, axes, shape)
 
 
@@ -136,7 +136,7 @@ def _check_xml(text: bytes, shape: tuple[int, int], path: Path) -> None:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(text, True)
-    except (xml.parsers.expat.ExpatError, ValueError) as error:
+    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as error:  # the last two: encodings, numbers
         raise InputError(path, f"damaged XML: {error}", at="XML") from error
 
 

@@ -62,7 +62,7 @@ def make_projection(
     n_volumes, tr : length of the run and seconds between volumes.
     options : filters, scrubbing, dropped volumes and detrending.
     confounds : (n_volumes, n_regressors), or None.
-    displacement : (n_volumes,) framewise displacement in mm; needed to scrub.
+    displacement : (n_volumes,) framewise displacement in mm; required when `options.scrub_fd` is set.
     censored : volumes are already missing at unknown times (XCP-D, which has removed trends as well): only the mean and
         confounds are removed; a filter or scrubbing is an error.
 
@@ -84,7 +84,7 @@ def make_projection(
             "volumes have been removed from this scan already, so that filters and scrubbing cannot be right",
             remedy="leave out --high-pass, --low-pass and --scrub-fd; XCP-D has filtered and scrubbed",
         )
-    kept = _kept(path, n_volumes, options, displacement)
+    kept = _kept(n_volumes, options, displacement)
     columns = [np.zeros((n_volumes, 0))]
     if not censored:
         columns += [_trend(n_volumes)] if options.detrend else []
@@ -133,17 +133,11 @@ def clean(series: NDArray[np.float32], projection: Projection) -> tuple[NDArray[
     return residual, sd
 
 
-def _kept(
-    path: Path, n_volumes: int, options: CleaningOptions, displacement: NDArray[np.float64] | None
-) -> NDArray[np.bool_]:
+def _kept(n_volumes: int, options: CleaningOptions, displacement: NDArray[np.float64] | None) -> NDArray[np.bool_]:
     kept = np.arange(n_volumes) >= options.drop_first
     if options.scrub_fd is not None:
         if displacement is None:
-            raise InputError(
-                path,
-                "scrubbing needs the framewise displacement",
-                remedy="give a confounds table with a column framewise_displacement, or leave out --scrub-fd",
-            )
+            raise ValueError("scrub_fd needs the displacement")
         kept &= displacement <= options.scrub_fd
     return kept
 

@@ -25,7 +25,8 @@ _DTYPES = {
 _ENDIAN = {"LittleEndian": "<", "BigEndian": ">"}
 _ORDER = {"RowMajorOrder": "C", "ColumnMajorOrder": "F"}
 _LARGEST_ARRAY = 1 << 30
-_XML = (xml.parsers.expat.ExpatError, UnicodeError)
+_XML_FAILURES = (xml.parsers.expat.ExpatError, LookupError, ValueError)
+"""The last two for a declared encoding that does not exist, or that expat cannot follow."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class _Reader:
     def feed(self, piece: bytes, *, last: bool = False) -> None:
         try:
             self._parser.Parse(piece, last)
-        except _XML as error:
+        except _XML_FAILURES as error:
             raise InputError(self.path, f"damaged XML: {error}") from error
 
     def _fail(self, reason: str, at: str) -> InputError:
@@ -134,6 +135,8 @@ class _Reader:
         elif name == "Label":
             self._key, self._text = self._integer(attributes.get("Key", attributes.get("Index", "")), "Label"), []
         elif name == "Data":
+            if not self._array:
+                raise self._fail("data outside an array", "Data")
             self._text = [] if self.decode else None
 
     def _characters(self, text: str) -> None:
@@ -150,6 +153,7 @@ class _Reader:
             values = self._values(text)
             self.arrays.append(values if self.vertices is None else values[self.vertices])
             self.intents.append(self._array.get("Intent", ""))
+            self._array = {}
 
     def _checked_dims(self, array: dict[str, str]) -> tuple[int, ...]:
         if array.get("ExternalFileName") or array.get("Encoding") == "ExternalFileBinary":

@@ -92,7 +92,7 @@ def _clean_run(run: Run, thalamus: Region, cortex: Region, cleaning: CleaningOpt
     images = extract(run, (thalamus, cortex))
     tr = repetition_time(run.bold, images.tr, cleaning.tr)
     table = None if run.confounds is None else read_confounds(run.confounds)
-    displacement = None if table is None else framewise_displacement(table)
+    displacement = _displacement(run, table, cleaning)
     projection = make_projection(
         run.bold,
         images.n_volumes,
@@ -137,6 +137,18 @@ def _regressors(
             remedy="name it in the column confounds of the subject list, or use --confounds none",
         )
     return confound_regressors(table, cleaning.confounds)
+
+
+def _displacement(run: Run, table: ConfoundsTable | None, cleaning: CleaningOptions) -> NDArray[np.float64] | None:
+    """The run's framewise displacement, or None when it is unknown and not needed."""
+    found = None if table is None else framewise_displacement(table)
+    if found is None and cleaning.scrub_fd is not None:
+        raise InputError(
+            run.bold if table is None else table.path,
+            "scrubbing needs the framewise displacement, which is unknown",
+            remedy="give a confounds table with a column framewise_displacement, or leave out --scrub-fd",
+        )
+    return found
 
 
 def _clean_region(

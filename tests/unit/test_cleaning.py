@@ -146,11 +146,6 @@ def test_a_cut_off_that_the_tr_cannot_show_is_refused(options):
         make_projection(PATH, N, TR, options)
 
 
-def test_scrubbing_without_displacement_is_refused():
-    with pytest.raises(InputError, match="framewise displacement"):
-        make_projection(PATH, N, TR, CleaningOptions(scrub_fd=0.5))
-
-
 def test_confounds_that_overflow_are_refused():
     with pytest.raises(InputError, match="too large"):
         make_projection(PATH, N, TR, CleaningOptions(), confounds=np.linspace(0, 1e300, N)[:, None] * 1e8)

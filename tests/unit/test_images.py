@@ -115,6 +115,41 @@ def test_another_cifti_axis_is_an_error(tmp_path):
         extract(Run(tmp_path / "0.dtseries.nii"), (region(grids[1], [0]),))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (b'SurfaceNumberOfVertices="9"', b'SurfaceNumberOfVerticex="9"', "cannot be understood"),
+        (b'SurfaceNumberOfVertices="9"', b'SurfaceNumberOfVertices="3"', "outside their surface"),
+        (b'IndexCount="5"', b'IndexCount="7"', "cannot be understood"),
+        (b'IndexCount="5"', b'IndexCount="5000000000000"', "more grayordinates"),
+        (b'SeriesExponent="0"', b'SeriesExponent="999999999"', "exponent"),
+        (b'NumberOfSeriesPoints="12"', b'NumberOfSeriesPoints="13"', "lengths"),
+        (b'Version="2.0"', b'Version="1.0"', "cannot be understood"),
+        (b"<CIFTI ", b'<!DOCTYPE a [<!ENTITY b "c">]><CIFTI ', "document type"),
+        (b"<CIFTI ", b'<?xml version="1.0" encoding="TTF-8"?><CIFTI ', "damaged XML"),
+    ],
+    ids=str,
+)
+def test_a_lying_cifti_header_is_an_error(tmp_path, old, new, what):
+    axis = BrainModelAxis.from_surface(np.arange(5), 9, name="CIFTI_STRUCTURE_CORTEX_LEFT")
+    path = tmp_path / "x.dtseries.nii"
+    Cifti2Image(np.ones((N, 5), "f4"), (SeriesAxis(0, 1, N), axis)).to_filename(path)
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    # The XML ends with padding, from which the extension gives what the change takes.
+    start, end = content.index(b"<CIFTI"), content.index(b"</CIFTI>") + 8
+    offset = int(np.frombuffer(content, "<i8", 1, 168)[0])
+    changed = content[start:end].replace(old, new)
+    size = 8 + len(changed)
+    header = bytearray(content[:540])
+    header[168:176] = np.int64(544 + size).tobytes()
+    path.write_bytes(
+        bytes(header) + content[540:544] + np.array([size, 32], "<i4").tobytes() + changed + content[offset:]
+    )
+    with pytest.raises(InputError, match=what):
+        read_header(path)
+
+
 def test_a_surface_region_without_surfaces_is_an_error(tmp_path):
     run = Run(bold(tmp_path / "x.nii", np.ones((*SHAPE, N), "f4")))
     with pytest.raises(InputError, match="lies on surfaces"):
@@ -140,6 +175,8 @@ def test_surfaces_of_another_length_than_the_volume_are_an_error(tmp_path):
         ("base64", "damaged data"),
         ("attribute", "not understood"),
         ("dims", "claims the shape"),
+        ("encoding", "damaged XML"),
+        ("nowhere", "outside an array"),
     ],
 )
 def test_a_hostile_gifti_is_refused_before_it_is_decoded(tmp_path, attack, what):
@@ -152,6 +189,8 @@ def test_a_hostile_gifti_is_refused_before_it_is_decoded(tmp_path, attack, what)
         "infla": text.replace('Dim0="7"', 'Dim0="6"'),
         "base6": text.replace("<Data>", "<Data>*", 1),
         "attri": text.replace("LittleEndian", "MiddleEndian"),
+        "encod": text.replace('encoding="UTF-8"', 'encoding="TTF-8"'),
+        "nowhe": text.replace("<DataArray", "<DatbArray").replace("</DataArray", "</DatbArray"),
         "dims": text.replace('Dim0="7"', 'Dim0="99999999999"'),
     }[attack[:5]]
     assert changed != text

@@ -188,6 +188,17 @@ def test_confounds_that_are_asked_for_and_absent_are_an_error(tmp_path, values):
         load(bold(tmp_path / "a.nii", values), cleaning=CleaningOptions(confounds="24p"))
 
 
+def test_scrubbing_without_displacement_is_an_error_that_names_the_table(tmp_path, values):
+    run = bold(tmp_path / "a.nii", values)
+    with pytest.raises(InputError, match=r"a\.nii.*framewise_displacement"):
+        load(run, cleaning=CleaningOptions(scrub_fd=0.5))
+    with pytest.raises(InputError, match=r"c\.tsv.*framewise_displacement"):
+        load(
+            replace(run, confounds=table(tmp_path / "c.tsv", csf=np.arange(60.0))),
+            cleaning=CleaningOptions(scrub_fd=0.5),
+        )
+
+
 def test_runs_of_different_repetition_time_are_an_error(tmp_path, values):
     with pytest.raises(InputError, match=r"1\.5 s differs from 2 s of a\.nii"):
         load(bold(tmp_path / "a.nii", values), bold(tmp_path / "b.nii", values, tr=1.5))
