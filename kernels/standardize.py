@@ -52,6 +52,7 @@ def _standardize_block(series: Array) -> tuple[Array, Array]:
     # A power of two brings the largest value into [0.5, 1): exact, and no square can overflow or vanish.
     scale = xp.ldexp(1.0, -xp.maximum(xp.frexp(peak)[1], _LEAST_EXPONENT))
     centred = series * scale
+    centred -= centred[0].copy()  # exact for a constant, whose mean would carry the rounding of its sum
     centred -= centred.mean(axis=0)
     norm = xp.sqrt(xp.einsum("ts,ts->s", centred, centred))
     rounding = _ROUNDING * float(xp.finfo(series.dtype).eps) * len(series) ** 0.5
