@@ -13,7 +13,7 @@ from nibabel.cifti2.parse_cifti2 import Cifti2Parser
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import CheckedStream, open_nifti
-from thalgpu.engine.inputs.nifti import NiftiHeader
+from thalgpu.engine.inputs.nifti import CIFTI_INTENTS, NiftiHeader
 from thalgpu.errors import InputError
 
 _PARSER: Any = Cifti2Parser
@@ -60,7 +60,7 @@ class CiftiImage:
 
 def is_cifti(header: NiftiHeader) -> bool:
     """Whether a NIfTI header is that of a CIFTI file, by its intent code."""
-    return 3000 <= header.intent < 3100
+    return header.intent in CIFTI_INTENTS
 
 
 def read_cifti(path: Path) -> CiftiImage:

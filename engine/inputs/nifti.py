@@ -24,6 +24,9 @@ _DTYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
 _SECONDS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}
+CIFTI_INTENTS = range(3000, 3100)
+"""Intent codes of CIFTI files, whose places are in their XML."""
+
 _LARGEST_OFFSET = 1 << 28
 """Bytes before the data, extensions included; the XML of a 91k CIFTI takes about 2 MB."""
 
@@ -135,6 +138,8 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
 
 
 def _affine(header: Any, path: Path) -> NDArray[np.float64]:
+    if int(header["intent_code"]) in CIFTI_INTENTS:  # Workbench leaves the spatial fields empty
+        return np.eye(4)
     field = "sform" if header["sform_code"] > 0 else "qform" if header["qform_code"] > 0 else "pixdim"
     try:
         with np.errstate(all="ignore"):  # what overflows here is refused below

@@ -122,3 +122,12 @@ def test_grids_agree_within_a_thousandth_of_a_millimetre():
     assert not same_grid(grid, volume_grid((3, 4, 6), affine))
     assert not same_grid(grid, SurfaceGrid(3, 4))
     assert isinstance(grid, VolumeGrid)
+
+
+def test_a_cifti_header_without_spatial_fields_is_read_as_workbench_writes_it(tmp_path):
+    path = dtseries(tmp_path / "rest.dtseries.nii")
+    content = bytearray(path.read_bytes())
+    pixdim = slice(104, 168)  # eight float64 of a NIfTI-2 header
+    content[pixdim] = bytes(64)
+    path.write_bytes(content)
+    assert read_header(path).n_timepoints == 12
