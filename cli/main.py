@@ -8,6 +8,7 @@ import typer
 
 from thalgpu import __version__
 from thalgpu.cli import bench, doctor, gradients, simulate
+from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.errors import ThalgpuError
 
 app = typer.Typer(
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> Any:
     except ThalgpuError as error:
         _report(error, show_traceback="-vv" in arguments)
         sys.exit(error.exit_code)
+    except Interrupted as stop:
+        print("stopped at once; run the same command to go on", file=sys.stderr)
+        sys.exit(stop.exit_code)
 
 
 def _report(error: ThalgpuError, *, show_traceback: bool) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_sentinel
 from typing import Generic, Self, TypeVar
 
-from thalgpu.engine.cluster.interrupts import Interrupts
+from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts
 from thalgpu.errors import WorkerDiedError
 
 Task = TypeVar("Task")
@@ -58,7 +58,9 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Interrupted):
+            self._kill()  # a second signal waits for nobody
         self._close()
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Outcome[Task, Result]]:
@@ -72,7 +74,7 @@ class Workers:
         for task in suspects:
             if self._interrupts.requested:
                 return
-            yield _alone(function, task)
+            yield from self._alone(function, task)
 
     def _drain(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], suspects: list[Task]
@@ -105,6 +107,17 @@ class Workers:
                 else:
                     yield Outcome(task, result=future.result())
 
+    def _alone(self, function: Callable[[Task], Result], task: Task) -> Iterator[Outcome[Task, Result]]:
+        """Run a suspect in a process of its own, where its death takes nobody along."""
+        self._close()
+        self._executor = _process_pool(1)
+        died: list[Task] = []
+        yield from self._drain(function, [task], died)
+        if died and not self._interrupts.requested:
+            remedy = "it may have run out of memory: use fewer --workers or a smaller --cortex"
+            yield Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
+        self._close()
+
     def _open(self) -> Executor:
         if self._executor is None:
             self._executor = InProcessExecutor() if self._n_workers == 1 else _process_pool(self._n_workers)
@@ -118,17 +131,6 @@ class Workers:
     def _kill(self) -> None:
         for process in list(getattr(self._executor, "_processes", {}).values()):
             process.kill()
-
-
-def _alone(function: Callable[[Task], Result], task: Task) -> Outcome[Task, Result]:
-    with _process_pool(1) as pool:
-        try:
-            return Outcome(task, result=pool.submit(function, task).result())
-        except BrokenProcessPool:
-            remedy = "it may have run out of memory: use fewer --workers or a smaller --cortex"
-            return Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
-        except Exception as error:  # the task's own error, reported with the task
-            return Outcome(task, error=error)
 
 
 def _process_pool(workers: int) -> ProcessPoolExecutor:

@@ -1,12 +1,16 @@
 """SIGINT and SIGTERM as a request to stop: what runs may finish, nothing new starts."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
+
+PATIENCE_SECONDS = 28.0
+"""How long after a signal the run may go on before it counts as a second one: schedulers kill after 30 s."""
 
 
 @dataclass
@@ -37,20 +41,27 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def catch_interrupts() -> Iterator[Interrupts]:
-    """Note the first signal and raise `Interrupted` on the second; the old handlers come back at the end."""
+    """Note the first signal; raise `Interrupted` on the second, or when patience ends. Old handlers come back."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts  # Python delivers signals to the main thread only
         return
 
+    reminders: list[threading.Timer] = []
+
     def note(number: int, _frame: FrameType | None) -> None:
         if interrupts.requested:
             raise Interrupted(number)
         interrupts.signal_number, interrupts.since = number, time.monotonic()
+        reminders.append(threading.Timer(PATIENCE_SECONDS, os.kill, (os.getpid(), number)))
+        reminders[0].daemon = True
+        reminders[0].start()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupts
     finally:
+        for reminder in reminders:
+            reminder.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
