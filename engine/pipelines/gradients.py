@@ -197,6 +197,8 @@ class _Stages:
             else:
                 finished.append(outcome.result)
             self.progress(Event("step", f"sub-{participant_id}", number, len(tasks)))
+        if not finished and not self.interrupts.requested:
+            raise self.result.failures[records[0].participant_id]
         self.result.aligned += sorted(finished, key=lambda one: one.record.participant_id)
 
     def _note_failure(self, participant_id: str, error: Exception | None) -> None:

@@ -47,7 +47,8 @@ def shaping_options(request: GradientsRequest) -> dict[str, Any]:
 def check_same_options(request: GradientsRequest) -> None:
     """Refuse to mix results of different options in one folder; UsageError that names the options."""
     path = request.out / "config.toml"
-    if request.overwrite or not path.exists():
+    holds_results = path.exists() and any(request.out.glob("sub-*/func/*_gradients.h5"))
+    if request.overwrite or not holds_results:
         return
     try:
         before = tomllib.loads(path.read_text(encoding="utf-8"))["gradients"]

@@ -23,7 +23,7 @@ from thalgpu.engine.pipelines.input_hashes import file_sha256
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, scatter
 from thalgpu.engine.results import SubjectRecord
-from thalgpu.errors import NumericsError, ThalgpuWarning
+from thalgpu.errors import NumericsError, ThalgpuWarning, UsageError
 
 POOLS = ("pooled", "pooled-connectivity", "generalised")
 """Templates made from the subjects themselves; any other value of `--template` is a file."""
@@ -111,6 +111,27 @@ def make_template(
     return _read_template(paths.record, part, options, key, skipped=False)
 
 
+def read_template(part: Part, options: GradientOptions) -> NDArray[np.float32]:
+    """The maps of a template file at the part's voxels, (n_voxels, n_components).
+
+    UsageError for a name that is neither a file nor a kind of template; InputError and NumericsError for a file of
+    another grid or with too few components.
+    """
+    path = Path(options.template)
+    if not path.is_file():
+        raise UsageError(
+            f"--template {options.template} is no file", remedy=f"give a file, or one of {', '.join(POOLS)}"
+        )
+    gradients = read_maps(path, part.thalamus)
+    if gradients.shape[1] < options.n_components:
+        raise NumericsError(
+            f"the template has {gradients.shape[1]} components, {options.n_components} are asked for",
+            where=options.template,
+            remedy="use fewer --n-components",
+        )
+    return gradients[:, : options.n_components]
+
+
 def component_names(n_components: int) -> tuple[str, ...]:
     """`gradient1`, `gradient2`, …: names of maps and columns."""
     return tuple(f"gradient{number}" for number in range(1, n_components + 1))
@@ -154,14 +175,7 @@ def _estimate(
 ) -> tuple[Template, NDArray[np.float64] | None]:
     """The template before any mirroring, and the pooled affinity when there is one."""
     if options.template not in POOLS:
-        gradients = read_maps(Path(options.template), part.thalamus)
-        if gradients.shape[1] < options.n_components:
-            raise NumericsError(
-                f"the template has {gradients.shape[1]} components, {options.n_components} are asked for",
-                where=options.template,
-                remedy="use fewer --n-components",
-            )
-        gradients = gradients[:, : options.n_components]
+        gradients = read_template(part, options)
         return _template(gradients, np.any(gradients != 0, axis=1)), None
     if options.template == "generalised":
         return _generalised(out, part, records, options), None

@@ -10,10 +10,11 @@ from thalgpu.engine.inputs.headers import ImageHeader
 from thalgpu.engine.inputs.model import Region, Subject
 from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region
 from thalgpu.engine.inputs.subject_list import read_subject_list
+from thalgpu.engine.pipelines.group_stage import POOLS, read_template
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
 from thalgpu.engine.plan import GradientsPlan, plan_gradients
-from thalgpu.errors import InputError, ThalgpuWarning, UsageError
+from thalgpu.errors import InputError, NumericsError, ThalgpuWarning, UsageError
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def prepare(request: GradientsRequest) -> Prepared:
         thalamus, cortex = find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
     remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     parts = split_parts(thalamus, cortex, request.options)
+    _check_parts(parts, request.options)
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
     if nuclei is not None:
         for part in parts:
@@ -122,9 +124,23 @@ def _check_options(options: GradientOptions) -> None:
         )
     if not 0 < options.min_coverage <= 1:
         raise UsageError(f"--min-coverage {options.min_coverage} is not in (0, 1]")
+    if options.approach == "pca" and options.graph == "epsilon":
+        raise UsageError("principal components are not defined on an epsilon graph", remedy="use --approach dm or le")
+    if options.trend_surface < 0:
+        raise UsageError(f"--trend-surface {options.trend_surface} is not an order", remedy="0 for none, 1, 2, 3 …")
     unknown = set(options.keep) - {"connectivity", "projections"}
     if unknown:
         raise UsageError(f"--keep {', '.join(sorted(unknown))} is unknown", remedy="connectivity or projections")
+
+
+def _check_parts(parts: Sequence[Part], options: GradientOptions) -> None:
+    """What the group stages will need, before hours are spent on the subjects."""
+    for part in parts:
+        if options.template not in POOLS:
+            read_template(part, options)
+        if part.thalamus.xyz is None and (options.trend_surface or options.hemisphere == "separate"):
+            option = "--trend-surface" if options.trend_surface else "--hemisphere separate"
+            raise NumericsError(f"{option} needs a thalamus made of voxels", where=part.thalamus.source)
 
 
 def _look_at_headers(
