@@ -34,8 +34,8 @@ def test_a_constant_series_does_not_vary(dtype, value):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rounding_noise_of_a_constant_is_not_blown_up(rng, dtype):
     constant = np.full((300, 1), 1e4, dtype=dtype)
-    noisy = np.where(rng.random((300, 1)) < 0.5, constant, np.nextafter(constant, dtype(0) if callable(dtype) else 0))
-    unit, varies = standardize(noisy.astype(dtype))
+    below = np.nextafter(constant, np.zeros_like(constant))
+    unit, varies = standardize(np.where(rng.random((300, 1)) < 0.5, constant, below))
     assert not varies.any()
     assert not unit.any()
 
@@ -44,7 +44,7 @@ def test_a_small_signal_on_a_large_mean_is_kept(rng):
     signal = rng.standard_normal((300, 4))
     unit, varies = standardize((signal + 1e4).astype(np.float32))
     assert varies.all()
-    # float32 stores 1e4 to 1e-3, that is the signal to 5e-4 of its SD: the correlation is lost in the seventh digit only.
+    # float32 stores 1e4 to 1e-3, the signal to 5e-4 of its SD: correlations suffer in the seventh digit only.
     np.testing.assert_allclose((unit * standardize(signal)[0]).sum(axis=0), 1, atol=1e-6)
 
 
