@@ -12,8 +12,12 @@ from thalgpu.errors import InputError
 def _load(context: typer.Context, path: Path | None) -> Path | None:
     """Put the file's values under the command's other sources of options."""
     if path is not None:
-        names = {str(parameter.name) for parameter in context.command.params}
-        context.default_map = {**(context.default_map or {}), **_read(path, str(context.info_name), names)}
+        parameters = {str(parameter.name): parameter for parameter in context.command.params}
+        values = _read(path, str(context.info_name), set(parameters))
+        for name, value in values.items():
+            if isinstance(value, list) and not getattr(parameters[name], "multiple", False):
+                values[name] = ",".join(map(str, value))  # as the command line spells several names
+        context.default_map = {**(context.default_map or {}), **values}
     return path
 
 

@@ -68,8 +68,9 @@ def render_gradients(page: GradientsPage) -> str:
 def outliers(correlations: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Subjects whose first gradient follows the template much less than the others' do (median − 3 MAD)."""
     first = correlations[:, 0]
-    median = np.nanmedian(first)
-    spread = 1.4826 * np.nanmedian(np.abs(first - median))
+    known = first[~np.isnan(first)]
+    median = np.median(known) if len(known) else np.nan
+    spread = 1.4826 * np.median(np.abs(known - median)) if len(known) else np.nan
     below: NDArray[np.bool_] = ~(first >= median - OUTLIER_MADS * spread)
     return below
 
