@@ -1,0 +1,114 @@
+"""The plan of a run: pure sizes, and as many workers as fit."""
+
+import pytest
+
+from thalgpu.engine import plan as plans
+from thalgpu.engine.config import GradientOptions
+from thalgpu.engine.plan import INTERPRETER_BYTES, format_bytes, parse_bytes, plan_gradients, usable_cores
+from thalgpu.errors import ResourceError
+
+GB = 2**30
+SHAPE = {"n_subjects": 8, "n_voxels": 2248, "n_targets": 20_000, "n_timepoints": 300, "n_elements": 22_248}
+
+
+DEFAULTS = GradientOptions()
+
+
+def plan(*, options=DEFAULTS, workers=None, memory=64 * GB, **changed):
+    shape = {**SHAPE, "volume_bytes": 4 * 91 * 109 * 91, **changed}
+    return plan_gradients(**shape, options=options, workers=workers, memory=memory)
+
+
+def test_asked_for_workers_are_given_where_they_fit():
+    assert plan(workers=3).workers == 3
+
+
+def test_no_more_workers_than_subjects():
+    assert plan(workers=16, n_subjects=2).workers == 2
+
+
+def test_no_more_workers_than_memory_holds():
+    one = plan(workers=1).worker_bytes
+    assert plan(workers=8, memory=3 * one + one // 2).workers == 3
+
+
+def test_one_worker_a_core_by_default(monkeypatch):
+    monkeypatch.setattr(plans, "usable_cores", lambda: 5)
+    assert plan(workers=None).workers == 5
+
+
+def test_what_cannot_fit_is_refused_in_words():
+    with pytest.raises(ResourceError, match=r"one subject needs .* of memory, 100\.0 MB are allowed .*--memory"):
+        plan(memory=100 * 2**20)
+
+
+def test_memory_free_now_bounds_the_workers_by_default(monkeypatch):
+    one = plan(workers=1).worker_bytes
+    monkeypatch.setattr(plans, "available_memory", lambda: 10 * one)
+    assert plan(workers=64, n_subjects=64, memory=None).workers == 9, "a tenth stays free"
+
+
+def test_kept_connectivity_takes_memory_and_disk():
+    plain, kept = plan(), plan(options=GradientOptions(keep=("connectivity",)))
+    matrix = 4 * SHAPE["n_voxels"] * SHAPE["n_targets"]
+    assert kept.worker_bytes - plain.worker_bytes == matrix
+    assert kept.disk_bytes - plain.disk_bytes == matrix * SHAPE["n_subjects"]
+
+
+def test_pooled_connectivity_keeps_it_too():
+    pooled = plan(options=GradientOptions(template="pooled-connectivity"))
+    assert pooled.worker_bytes == plan(options=GradientOptions(keep=("connectivity",))).worker_bytes
+
+
+def test_memory_of_a_worker_does_not_grow_with_the_cohort():
+    assert plan(n_subjects=40_000).worker_bytes == plan(n_subjects=1).worker_bytes
+
+
+def test_memory_of_a_worker_grows_with_targets_no_faster_than_their_series():
+    few, many = plan(n_targets=10_000, n_elements=12_248), plan(n_targets=100_000, n_elements=102_248)
+    series = 16 * SHAPE["n_timepoints"] * 90_000
+    assert 0 < many.worker_bytes - few.worker_bytes <= series
+
+
+def test_worker_holds_at_least_an_interpreter():
+    tiny = plan(n_voxels=20, n_targets=2, n_timepoints=10, n_elements=30, volume_bytes=1000)
+    assert tiny.worker_bytes > INTERPRETER_BYTES
+
+
+def test_cores_respect_a_containers_share(monkeypatch):
+    monkeypatch.setattr(plans, "cgroup_cores", lambda: 0.5)
+    assert usable_cores() == 1
+
+
+def test_free_memory_respects_a_containers_limit(monkeypatch):
+    monkeypatch.setattr(plans, "cgroup_memory", lambda: 12345)
+    assert plans.available_memory() == 12345
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1024", 1024),
+        ("16GB", 16 * GB),
+        ("16 gb", 16 * GB),
+        ("1.5G", 3 * GB // 2),
+        ("512MiB", 512 * 2**20),
+        (" 2TB ", 2**41),
+        ("100B", 100),
+    ],
+)
+def test_sizes_are_read(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "lots", "-1GB", "0", "nan", "inf", "1e999", "16XB", "1 2GB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match=r"could not convert|not a positive size"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KB"), (GB, "1.0 GB"), (2**50, "1024.0 TB")]
+)
+def test_sizes_are_told(count, text):
+    assert format_bytes(count) == text
