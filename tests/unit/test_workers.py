@@ -67,10 +67,11 @@ def test_only_the_task_that_kills_its_worker_is_lost(tmp_path):
 
 def test_innocent_that_ran_beside_a_death_is_run_again(tmp_path):
     seen, deaths = tmp_path / "starts", tmp_path / "deaths"
-    slow = partial(exec, f"import time; open({str(seen)!r}, 'a').write('s'); time.sleep(1.5)")
-    # the poison waits for the other to be at work, so that it surely takes it along
-    patient = f"import pathlib, time\nwhile pathlib.Path({str(seen)!r}).read_text() == '': time.sleep(0.01)\n"
     seen.touch()
+    reading = f"import pathlib, time; seen = pathlib.Path({str(seen)!r}); before = seen.read_text()\n"
+    slow = partial(exec, reading + "seen.write_text(before + 's')\nif not before: time.sleep(60)")
+    # the poison waits for the other to be at work, so that it surely takes it along
+    patient = reading + "while not seen.read_text(): time.sleep(0.01)\n"
     killer = partial(exec, patient + poison(deaths).args[0])
     found = run_all([slow, killer], 2)
     assert found[0].error is None
