@@ -73,9 +73,13 @@ def test_innocent_that_ran_beside_a_death_is_run_again(tmp_path):
     # the poison waits for the other to be at work, so that it surely takes it along
     patient = reading + "while not seen.read_text(): time.sleep(0.01)\n"
     killer = partial(exec, patient + poison(deaths).args[0])
-    found = run_all([slow, killer], 2)
-    assert found[0].error is None
-    assert isinstance(found[1].error, WorkerDiedError)
+    with Workers(2, Interrupts()) as workers:
+        list(workers.run(operator.call, [partial(time.sleep, 0.5)] * 2))  # the pool watches both from here on
+        found = list(workers.run(operator.call, [slow, killer]))
+    assert {one.task.args == killer.args: type(one.error) for one in found} == {
+        False: type(None),
+        True: WorkerDiedError,
+    }
     assert seen.read_text() == "ss", "begun beside the poison, and once more alone"
 
 
