@@ -1,6 +1,7 @@
 """Confounds tables (TSV) and the named sets of nuisance regressors made from them."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ _OLD_NAMES = {
     "csf": "CSF", "white_matter": "WhiteMatter", "global_signal": "GlobalSignal",
 }  # fmt: skip
 """fMRIPrep's names before version 1.4."""
+
+_DIFFERENCE = re.compile(r"derivative|displacement|dvars|rmsd|^fd$", re.IGNORECASE)
+"""Columns that compare a volume with the one before; fMRIPrep writes `n/a` in their first row and nowhere else."""
 
 _N_COMPCOR = 5
 _MISSING = frozenset({"", "n/a", "na", "nan"})
@@ -43,26 +47,22 @@ class ConfoundsTable:
     rows: tuple[tuple[str, ...], ...]
     sha256: str
 
-    def column(self, name: str, *, leading_gap: bool = False) -> NDArray[np.float64]:
-        """(n_volumes,) float64; `n/a` in the first rows, where a difference has no value, is 0 if `leading_gap`.
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(n_volumes,) float64; `n/a` in the first row of a difference between volumes, which has no value, is 0.
 
         Raises
         ------
         InputError
-            For an absent column, and for a field that is not a finite number, with its line.
+            For an absent column, and for any other field that is not a finite number, with its line.
         """
         found = name if name in self.names else _OLD_NAMES.get(name, name)
         if self.names.count(found) != 1:
             missing = "has no column" if found not in self.names else "has more than one column"
             raise InputError(self.path, f"{missing} {name!r}", at="line 1", remedy="choose other --confounds")
-        at, in_gap = self.names.index(found), leading_gap
-        values = np.zeros(len(self.rows))
-        for row, fields in enumerate(self.rows):
-            text = fields[at].strip()
-            in_gap = in_gap and text.lower() in _MISSING
-            if not in_gap:
-                values[row] = self._number(text, row, name)
-        return values
+        at = self.names.index(found)
+        texts = [fields[at].strip() for fields in self.rows]
+        gap = int(_DIFFERENCE.search(found) is not None and texts[0].lower() in _MISSING)
+        return np.array([0.0] * gap + [self._number(text, row, name) for row, text in enumerate(texts[gap:], gap)])
 
     def _number(self, text: str, row: int, name: str) -> float:
         try:
@@ -70,7 +70,12 @@ class ConfoundsTable:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise InputError(self.path, f"{text[:30]!r} in column {name!r} is not a number", at=f"line {row + 2}")
+            raise InputError(
+                self.path,
+                f"{text[:30]!r} in column {name!r} is not a number",
+                at=f"line {row + 2}",
+                remedy="write the column again, or leave out the option that reads it",
+            )
         return value
 
 
@@ -108,7 +113,7 @@ def confound_regressors(table: ConfoundsTable, strategy: str | tuple[str, ...]) 
           differences, and fMRIPrep's cosine regressors, against which the components were computed (Muschelli et al.
           2014, doi:10.1016/j.neuroimage.2014.03.028). nilearn's `compcor="anat_combined"`, `n_compcor=5` takes the same
           components; XCP-D takes five of white matter and five of CSF.
-        - a tuple of column names, taken as they are; `n/a` in their first rows counts as 0.
+        - a tuple of column names, taken as they are; `n/a` in the first row of a difference counts as 0.
         - "none".
 
     Returns
@@ -125,7 +130,7 @@ def confound_regressors(table: ConfoundsTable, strategy: str | tuple[str, ...]) 
         For absent columns and fields that are not numbers.
     """
     if isinstance(strategy, tuple):
-        return _stack(table, [table.column(name, leading_gap=True) for name in strategy])
+        return _stack(table, [table.column(name) for name in strategy])
     if strategy == "24p":
         return _expanded(_columns(table, _MOTION))
     if strategy == "36p":
@@ -143,7 +148,7 @@ def confound_regressors(table: ConfoundsTable, strategy: str | tuple[str, ...]) 
 def framewise_displacement(table: ConfoundsTable) -> NDArray[np.float64] | None:
     """(n_volumes,) framewise displacement in mm, 0 where the first row is `n/a`; None when no column has its name."""
     name = next((name for name in _DISPLACEMENT if name in table.names), None)
-    return None if name is None else table.column(name, leading_gap=True)
+    return None if name is None else table.column(name)
 
 
 def _columns(table: ConfoundsTable, names: tuple[str, ...]) -> NDArray[np.float64]:

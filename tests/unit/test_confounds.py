@@ -71,10 +71,38 @@ def test_old_fmriprep_names_are_found(tmp_path, columns):
     )
 
 
-def test_the_first_rows_of_displacement_may_be_missing(tmp_path, columns):
-    path = write(tmp_path / "c.tsv", columns, framewise_displacement={0: "n/a", 1: "n/a"})
+def test_the_first_row_of_displacement_may_be_missing(tmp_path, columns):
+    path = write(tmp_path / "c.tsv", columns, framewise_displacement={0: "n/a"})
     found = framewise_displacement(read_confounds(path))
-    np.testing.assert_array_equal(found, [0, 0, *columns["framewise_displacement"][2:]])
+    np.testing.assert_array_equal(found, [0, *columns["framewise_displacement"][1:]])
+
+
+@pytest.mark.parametrize(
+    "name", ["trans_x_derivative1", "csf_derivative1_power2", "std_dvars", "rmsd", "vx-wisestdDVARS"]
+)
+def test_the_first_row_of_a_named_difference_may_be_missing(tmp_path, rng, name):
+    values = rng.normal(size=N)
+    path = write(tmp_path / "c.tsv", {name: values}, **{name: {0: "n/a"}})
+    np.testing.assert_array_equal(confound_regressors(read_confounds(path), (name,))[:, 0], [0, *values[1:]])
+
+
+def test_the_first_row_of_a_named_parameter_may_not_be_missing(tmp_path, columns):
+    path = write(tmp_path / "c.tsv", columns, trans_x={0: "n/a"})
+    with pytest.raises(InputError, match=r"'n/a' in column 'trans_x' is not a number .*line 2"):
+        confound_regressors(read_confounds(path), ("trans_x", "trans_y"))
+
+
+@pytest.mark.parametrize("name", ["framewise_displacement", "trans_x", "trans_x_derivative1"])
+def test_a_column_without_a_number_is_refused(tmp_path, rng, name):
+    path = write(tmp_path / "c.tsv", {name: rng.normal(size=N)}, **{name: dict.fromkeys(range(N), "n/a")})
+    with pytest.raises(InputError, match=f"in column '{name}' is not a number"):
+        confound_regressors(read_confounds(path), (name,))
+
+
+def test_displacement_without_a_number_is_refused(tmp_path, columns):
+    path = write(tmp_path / "c.tsv", columns, framewise_displacement=dict.fromkeys(range(N), "n/a"))
+    with pytest.raises(InputError, match="line 3"):
+        framewise_displacement(read_confounds(path))
 
 
 def test_displacement_is_none_where_no_column_has_its_name(tmp_path, columns):
