@@ -179,7 +179,7 @@ def test_template_file_with_too_few_components_is_refused_before_any_work(run, r
 
 
 def test_misspelt_template_is_refused_before_any_work(request_, tmp_path):
-    with pytest.raises(UsageError, match="generalized is no file .* generalised"):
+    with pytest.raises(UsageError, match=r"generalized is no file .* generalised"):
         run_gradients(replace(request_, options=replace(OPTIONS, template="generalized"), out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
