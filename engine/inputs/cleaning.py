@@ -47,7 +47,7 @@ class Projection:
 def make_projection(
     path: Path,
     n_volumes: int,
-    tr: float,
+    tr: float | None,
     options: CleaningOptions,
     *,
     confounds: NDArray[np.float64] | None = None,
@@ -59,7 +59,7 @@ def make_projection(
     Parameters
     ----------
     path : the run's file, for messages.
-    n_volumes, tr : length of the run and seconds between volumes.
+    n_volumes, tr : length of the run and seconds between volumes, which only a filter needs.
     options : filters, scrubbing, dropped volumes and detrending.
     confounds : (n_volumes, n_regressors), or None.
     displacement : (n_volumes,) framewise displacement in mm; required when `options.scrub_fd` is set.
@@ -97,7 +97,7 @@ def make_projection(
             path,
             f"{len(basis)} of {n_volumes} volumes are kept and {rank} regressors removed: "
             f"{freedom} degrees of freedom are left, {MIN_FREEDOM} are needed",
-            remedy="scrub less, use fewer confounds or a wider pass band, or leave the scan out",
+            remedy=_more_freedom(n_volumes, len(basis), options, confounds is not None),
         )
     return Projection(kept, basis[:, :rank], basis[:, rank:])
 
@@ -142,12 +142,30 @@ def _kept(n_volumes: int, options: CleaningOptions, displacement: NDArray[np.flo
     return kept
 
 
+def _more_freedom(n_volumes: int, n_kept: int, options: CleaningOptions, confounds: bool) -> str:
+    """What to do about too few degrees of freedom: about the cause alone where there is one."""
+    enough = MIN_FREEDOM + 1  # besides the mean
+    if n_volumes - options.drop_first < enough:
+        return f"lower --drop-first {options.drop_first}" if n_volumes >= enough else "leave the scan out"
+    if n_kept < enough:
+        return "scrub less, or leave the scan out"
+    fewer = ["use fewer confounds"] if confounds else []
+    fewer += ["use a wider pass band"] if options.high_pass or options.low_pass else []
+    fewer += ["scrub less"] if options.scrub_fd is not None else []
+    fewer += ["lower --drop-first"] if options.drop_first else []
+    return ", or ".join([*fewer, "leave the scan out"])
+
+
 def _trend(n_volumes: int) -> NDArray[np.float64]:
     return np.linspace(-1, 1, n_volumes)[:, None]
 
 
-def _cosines(path: Path, n_volumes: int, tr: float, options: CleaningOptions) -> NDArray[np.float64]:
+def _cosines(path: Path, n_volumes: int, tr: float | None, options: CleaningOptions) -> NDArray[np.float64]:
     """(n_volumes, n_removed) DCT-II functions outside the pass band, zero over the dropped first volumes."""
+    if options.high_pass is None and options.low_pass is None:
+        return np.zeros((n_volumes, 0))
+    if tr is None:
+        raise ValueError("a filter needs the repetition time")
     n = max(n_volumes - options.drop_first, 0)
     removed = np.zeros(n, dtype=bool)
     order = np.arange(n)

@@ -109,10 +109,17 @@ def describe_grid(grid: Grid) -> str:
     return f"surfaces with {grid.n_left} and {grid.n_right} vertices"
 
 
-def repetition_time(path: Path, header_tr: float | None, override: float | None) -> float:
-    """Seconds between volumes: `override` when given, else the header's; InputError when there is none to believe."""
+def repetition_time(
+    path: Path, header_tr: float | None, override: float | None, *, needed: bool = True
+) -> float | None:
+    """Seconds between volumes: `override` when given, else the header's.
+
+    InputError for one that cannot be believed; a missing one (None or 0) is None unless it is `needed`.
+    """
     tr = header_tr if override is None else override
     remedy = "give it in seconds with --tr"
+    if not needed and override is None and not tr:
+        return None
     if tr is None or tr == 0:
         raise InputError(path, "the repetition time is missing or 0", at="TR", remedy=remedy)
     if not _SHORTEST_TR <= tr <= _LONGEST_TR:

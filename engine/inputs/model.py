@@ -144,7 +144,7 @@ class SubjectSeries:
     seed : (n_timepoints, n_voxels) float32; all zero where `seed_covered` is False.
     target : (n_timepoints, n_targets) float32; all zero where `target_covered` is False.
     seed_covered, target_covered : (n_voxels,) and (n_targets,) bool: finite and varying in every run.
-    tr : repetition time in s.
+    tr : repetition time in s; None where a scan's header has none and no filter needs it.
     n_volumes : volumes read, over all runs.
     n_kept : n_timepoints, those left after dropping and scrubbing.
     sha256 : file → SHA-256 (hex) of every file read, in reading order.
@@ -155,7 +155,7 @@ class SubjectSeries:
     target: NDArray[np.float32]
     seed_covered: NDArray[np.bool_]
     target_covered: NDArray[np.bool_]
-    tr: float
+    tr: float | None
     n_volumes: int
     n_kept: int
     sha256: dict[Path, str]

@@ -9,15 +9,11 @@ from scipy.sparse import csr_array
 
 from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.inputs.cleaning import Projection, clean, make_projection
-from thalgpu.engine.inputs.confounds import (
-    ConfoundsTable,
-    confound_regressors,
-    framewise_displacement,
-    read_confounds,
-)
+from thalgpu.engine.inputs.coverage import Gaps, find_gaps, require_coverage
 from thalgpu.engine.inputs.headers import repetition_time
 from thalgpu.engine.inputs.images import Series, extract
 from thalgpu.engine.inputs.model import Region, Run, Subject, SubjectSeries
+from thalgpu.engine.inputs.nuisance import read_nuisance
 from thalgpu.engine.inputs.smoothing import smooth
 from thalgpu.errors import InputError
 
@@ -29,14 +25,21 @@ _VOLUMES = 64
 
 
 @dataclass(frozen=True)
+class _CleanRegion:
+    """A region of one run: (n_kept, n_units) of mean 0 and SD 1, zero where not covered; and why it is not finite."""
+
+    series: Series
+    covered: NDArray[np.bool_]
+    gaps: Gaps | None
+
+
+@dataclass(frozen=True)
 class _CleanRun:
     """One run after cleaning, and what goes into the record."""
 
-    seed: Series
-    target: Series
-    seed_covered: NDArray[np.bool_]
-    target_covered: NDArray[np.bool_]
-    tr: float
+    seed: _CleanRegion
+    target: _CleanRegion
+    tr: float | None
     n_volumes: int
     sha256: dict[Path, str]
     displacement: NDArray[np.float64] | None
@@ -67,19 +70,28 @@ def load_series(
     ------
     InputError
         For unsound files, grids or repetition times that differ, too few covered units, and too few volumes.
+
+    Notes
+    -----
+    The repetition time may be missing where no filter needs it, and the confounds table may be absent or unusable where
+    neither confounds nor scrubbing need it: `tr` or `mean_fd` is then None.
     """
     runs = [_clean_run(run, thalamus, cortex, cleaning, min_coverage) for run in subject.runs]
-    _require_one_tr(subject, [run.tr for run in runs])
-    seed, seed_covered = _joined([run.seed for run in runs], [run.seed_covered for run in runs])
-    target, target_covered = _joined([run.target for run in runs], [run.target_covered for run in runs])
-    _require_coverage(subject, "thalamic voxels", seed_covered, thalamus, min_coverage)
-    _require_coverage(subject, "targets", target_covered, cortex, min_coverage)
+    tr = _one_tr(subject, [run.tr for run in runs])
+    seed, seed_covered = _joined([run.seed for run in runs])
+    target, target_covered = _joined([run.target for run in runs])
+    first = subject.runs[0].bold
+    for what, region, covered, gaps in (
+        ("thalamic voxels", thalamus, seed_covered, [run.seed.gaps for run in runs]),
+        ("targets", cortex, target_covered, [run.target.gaps for run in runs]),
+    ):
+        require_coverage(first, what, covered, min_coverage, source=region.source, gaps=gaps)
     return SubjectSeries(
         seed=seed,
         target=target,
         seed_covered=seed_covered,
         target_covered=target_covered,
-        tr=runs[0].tr,
+        tr=tr,
         n_volumes=sum(run.n_volumes for run in runs),
         n_kept=len(seed),
         sha256={path: digest for run in runs for path, digest in run.sha256.items()},
@@ -90,22 +102,24 @@ def load_series(
 def _clean_run(run: Run, thalamus: Region, cortex: Region, cleaning: CleaningOptions, min_coverage: float) -> _CleanRun:
     _require_voxels_to_smooth(run, (thalamus, cortex), cleaning)
     images = extract(run, (thalamus, cortex))
-    tr = repetition_time(run.bold, images.tr, cleaning.tr)
-    table = None if run.confounds is None else read_confounds(run.confounds)
-    displacement = _displacement(run, table, cleaning)
+    filtered = cleaning.high_pass is not None or cleaning.low_pass is not None
+    tr = repetition_time(run.bold, images.tr, cleaning.tr, needed=filtered)
+    nuisance = read_nuisance(run, images.n_volumes, cleaning)
     projection = make_projection(
         run.bold,
         images.n_volumes,
         tr,
         cleaning,
-        confounds=_regressors(run, table, images.n_volumes, cleaning),
-        displacement=displacement,
+        confounds=nuisance.regressors,
+        displacement=nuisance.displacement,
         censored=run.censored,
     )
-    seed, seed_covered = _clean_region(images.series[0], thalamus, projection, cleaning, min_coverage)
-    target, target_covered = _clean_region(images.series[1], cortex, projection, cleaning, min_coverage)
-    sha256 = images.sha256 if table is None else {**images.sha256, table.path: table.sha256}
-    return _CleanRun(seed, target, seed_covered, target_covered, tr, images.n_volumes, sha256, displacement)
+    seed, target = (
+        _clean_region(run, series, region, projection, cleaning, min_coverage)
+        for series, region in zip(images.series, (thalamus, cortex), strict=True)
+    )
+    sha256 = images.sha256 | nuisance.sha256
+    return _CleanRun(seed, target, tr, images.n_volumes, sha256, nuisance.displacement)
 
 
 def _require_voxels_to_smooth(run: Run, regions: tuple[Region, ...], cleaning: CleaningOptions) -> None:
@@ -118,47 +132,15 @@ def _require_voxels_to_smooth(run: Run, regions: tuple[Region, ...], cleaning: C
             )
 
 
-def _regressors(
-    run: Run, table: ConfoundsTable | None, n_volumes: int, cleaning: CleaningOptions
-) -> NDArray[np.float64] | None:
-    """The run's nuisance regressors; its table must have a row a volume even when only its displacement is used."""
-    if table is not None and len(table.rows) != n_volumes and not (run.censored and cleaning.confounds == "none"):
-        raise InputError(
-            table.path,
-            f"{len(table.rows)} rows where {run.bold.name} has {n_volumes} volumes",
-            remedy="give the confounds of this very run",
-        )
-    if cleaning.confounds == "none":
-        return None
-    if table is None:
-        raise InputError(
-            run.bold,
-            "no confounds table belongs to this scan",
-            remedy="name it in the column confounds of the subject list, or use --confounds none",
-        )
-    return confound_regressors(table, cleaning.confounds)
-
-
-def _displacement(run: Run, table: ConfoundsTable | None, cleaning: CleaningOptions) -> NDArray[np.float64] | None:
-    """The run's framewise displacement, or None when it is unknown and not needed."""
-    found = None if table is None else framewise_displacement(table)
-    if found is None and cleaning.scrub_fd is not None:
-        raise InputError(
-            run.bold if table is None else table.path,
-            "scrubbing needs the framewise displacement, which is unknown",
-            remedy="give a confounds table with a column framewise_displacement, or leave out --scrub-fd",
-        )
-    return found
-
-
 def _clean_region(
-    series: Series, region: Region, projection: Projection, cleaning: CleaningOptions, min_coverage: float
-) -> tuple[Series, NDArray[np.bool_]]:
-    """(n_kept, n_units) series of mean 0 and SD 1, all zero where not covered, and (n_units,) whether covered."""
+    run: Run, series: Series, region: Region, projection: Projection, cleaning: CleaningOptions, min_coverage: float
+) -> _CleanRegion:
     if not projection.kept.all():
         series = series[projection.kept]
     lowest, highest = series.min(axis=0), series.max(axis=0)  # NaN where any value is
-    covered = np.isfinite(lowest) & np.isfinite(highest) & (highest > lowest)
+    finite = np.isfinite(lowest) & np.isfinite(highest)
+    gaps = find_gaps(run.bold, series, finite, projection.kept)
+    covered = finite & (highest > lowest)
     series[:, ~covered] = 0
     if cleaning.fwhm > 0 and region.xyz is not None and covered.any():
         series[:, covered] = smooth(series[:, covered], region.xyz[covered], cleaning.fwhm)
@@ -168,7 +150,7 @@ def _clean_region(
     covered &= sd > 0
     residual /= np.where(covered, sd, 1).astype(np.float64)
     residual[:, ~covered] = 0
-    return residual, covered
+    return _CleanRegion(residual, covered, gaps)
 
 
 def _parcel_means(
@@ -187,34 +169,24 @@ def _parcel_means(
     return means, enough
 
 
-def _joined(series: list[Series], covered: list[NDArray[np.bool_]]) -> tuple[Series, NDArray[np.bool_]]:
-    everywhere = np.logical_and.reduce(covered)
-    joined = series[0] if len(series) == 1 else np.concatenate(series)
+def _joined(runs: list[_CleanRegion]) -> tuple[Series, NDArray[np.bool_]]:
+    everywhere = np.logical_and.reduce([run.covered for run in runs])
+    joined = runs[0].series if len(runs) == 1 else np.concatenate([run.series for run in runs])
     joined[:, ~everywhere] = 0
     return joined, everywhere
 
 
-def _require_one_tr(subject: Subject, found: list[float]) -> None:
-    for run, tr in zip(subject.runs, found, strict=True):
-        if abs(tr - found[0]) > _SAME_TR:
+def _one_tr(subject: Subject, found: list[float | None]) -> float | None:
+    """The repetition time of all runs, None where one has none; InputError when they differ."""
+    known = [(run.bold, tr) for run, tr in zip(subject.runs, found, strict=True) if tr is not None]
+    for bold, tr in known:
+        if abs(tr - known[0][1]) > _SAME_TR:
             raise InputError(
-                run.bold,
-                f"its repetition time of {tr:g} s differs from {found[0]:g} s of {subject.runs[0].bold.name}",
+                bold,
+                f"its repetition time of {tr:g} s differs from {known[0][1]:g} s of {known[0][0].name}",
                 remedy="list the scans as separate subjects, or give the true one with --tr",
             )
-
-
-def _require_coverage(
-    subject: Subject, what: str, covered: NDArray[np.bool_], region: Region, min_coverage: float
-) -> None:
-    n_covered, n = int(covered.sum()), len(covered)
-    if n_covered == 0 or n_covered < min_coverage * n:
-        raise InputError(
-            subject.runs[0].bold,
-            f"only {n_covered} of {n} {what} of {region.source} have a signal that varies "
-            f"({n_covered / n if n else 0:.0%}; {min_coverage:.0%} are needed)",
-            remedy="check field of view and registration, or lower --min-coverage",
-        )
+    return None if None in found else known[0][1]
 
 
 def _mean_displacement(runs: list[NDArray[np.float64] | None]) -> float | None:

@@ -135,9 +135,35 @@ def test_too_few_degrees_of_freedom_are_said_in_words(rng):
         make_projection(PATH, N, TR, CleaningOptions(detrend=False), confounds=rng.normal(size=(N, 112)))
 
 
-def test_dropping_every_volume_is_refused():
-    with pytest.raises(InputError, match="0 of 120 volumes"):
-        make_projection(PATH, N, TR, CleaningOptions(drop_first=500, high_pass=0.01))
+@pytest.mark.parametrize("drop_first", [500, N - 10])
+def test_dropping_too_many_volumes_is_refused_and_nothing_else_advised(drop_first):
+    with pytest.raises(InputError, match=rf"{max(N - drop_first, 0)} of 120 volumes .* — lower --drop-first \d+$"):
+        make_projection(PATH, N, TR, CleaningOptions(drop_first=drop_first, high_pass=0.01))
+
+
+def test_scrubbing_too_many_volumes_is_refused_and_nothing_else_advised(rng):
+    options = CleaningOptions(scrub_fd=0.5, high_pass=0.01)
+    with pytest.raises(InputError, match=r"0 of 120 volumes .* — scrub less, or leave the scan out$"):
+        make_projection(PATH, N, TR, options, confounds=rng.normal(size=(N, 3)), displacement=np.ones(N))
+
+
+@pytest.mark.parametrize(
+    ("options", "n_confounds", "remedy"),
+    [
+        (CleaningOptions(low_pass=0.01), None, "use a wider pass band, or leave the scan out"),
+        (CleaningOptions(), 112, "use fewer confounds, or leave the scan out"),
+        (CleaningOptions(low_pass=0.02, drop_first=3), 9, "use fewer confounds, or use a wider pass band, or lower"),
+    ],
+)
+def test_the_advice_names_the_options_that_were_used(rng, options, n_confounds, remedy):
+    confounds = None if n_confounds is None else rng.normal(size=(N, n_confounds))
+    with pytest.raises(InputError, match=f"degrees of freedom are left, 10 are needed .* — {remedy}"):
+        make_projection(PATH, N, TR, options, confounds=confounds)
+
+
+def test_a_run_without_repetition_time_is_cleaned_where_no_filter_needs_it(series):
+    found = clean(series, make_projection(PATH, N, None, CleaningOptions()))[0]
+    np.testing.assert_allclose(found, residual(series.astype("f8"), design(CleaningOptions())), atol=ATOL)
 
 
 @pytest.mark.parametrize("options", [CleaningOptions(low_pass=0.3), CleaningOptions(high_pass=-1.0)], ids=str)

@@ -1,5 +1,6 @@
 """From a subject and two regions to cleaned, joined series."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,17 +181,37 @@ def test_a_voxel_wholly_explained_by_confounds_is_not_covered(tmp_path, values):
 def test_confounds_of_another_length_are_an_error(tmp_path, values):
     run = replace(bold(tmp_path / "a.nii", values), confounds=table(tmp_path / "c.tsv", csf=np.arange(59.0)))
     with pytest.raises(InputError, match="59 rows where a"):
-        load(run)
+        load(run, cleaning=CleaningOptions(confounds=("csf",)))
+
+
+@pytest.mark.parametrize(
+    "text", ["csf\n1\n2\n", "framewise_displacement\n" + "n/a\n" * N, "a\tb\n1\n", "", "framewise_displacement\nx\n"]
+)
+def test_an_unusable_table_that_nothing_needs_gives_no_displacement_and_no_error(tmp_path, values, text):
+    (tmp_path / "c.tsv").write_text(text)
+    run = replace(bold(tmp_path / "a.nii", values), confounds=tmp_path / "c.tsv")
+    found = load(run)
+    assert found.mean_fd is None
+    assert found.sha256[tmp_path / "c.tsv"] == hashlib.sha256(text.encode()).hexdigest()
+    for options in (CleaningOptions(confounds=("trans_x",)), CleaningOptions(scrub_fd=0.5)):
+        with pytest.raises(InputError, match=r"c\.tsv"):
+            load(run, cleaning=options)
+
+
+def test_regressors_need_no_displacement(tmp_path, values, rng):
+    path = table(tmp_path / "c.tsv", csf=rng.normal(size=N), framewise_displacement=np.full(N, np.nan))
+    run = replace(bold(tmp_path / "a.nii", values), confounds=path)
+    assert load(run, cleaning=CleaningOptions(confounds=("csf",))).mean_fd is None
 
 
 def test_confounds_that_are_asked_for_and_absent_are_an_error(tmp_path, values):
-    with pytest.raises(InputError, match="no confounds table"):
+    with pytest.raises(InputError, match=r"no confounds table .* column confounds .*, or leave out --confounds$"):
         load(bold(tmp_path / "a.nii", values), cleaning=CleaningOptions(confounds="24p"))
 
 
 def test_scrubbing_without_displacement_is_an_error_that_names_the_table(tmp_path, values):
     run = bold(tmp_path / "a.nii", values)
-    with pytest.raises(InputError, match=r"a\.nii.*framewise_displacement"):
+    with pytest.raises(InputError, match=r"no confounds table .*a\.nii.* leave out --scrub-fd"):
         load(run, cleaning=CleaningOptions(scrub_fd=0.5))
     with pytest.raises(InputError, match=r"c\.tsv.*framewise_displacement"):
         load(
@@ -204,11 +225,53 @@ def test_runs_of_different_repetition_time_are_an_error(tmp_path, values):
         load(bold(tmp_path / "a.nii", values), bold(tmp_path / "b.nii", values, tr=1.5))
 
 
-def test_a_missing_repetition_time_is_an_error_unless_it_is_given(tmp_path, values):
+def test_a_missing_repetition_time_is_an_error_of_filters_unless_it_is_given(tmp_path, values):
     run = bold(tmp_path / "a.nii", values, tr=0)
+    with pytest.raises(InputError, match=r"missing or 0 .* --tr"):
+        load(run, cleaning=CleaningOptions(high_pass=0.01))
+    assert load(run, cleaning=CleaningOptions(high_pass=0.01, tr=1.2)).tr == 1.2
+
+
+def test_a_missing_repetition_time_that_no_filter_needs_is_none(tmp_path, values):
+    known, unknown = bold(tmp_path / "a.nii", values), bold(tmp_path / "b.nii", values, tr=0)
+    assert load(unknown).tr is None
+    assert load(known, unknown).tr is None
+
+
+@pytest.mark.parametrize("tr", [0.0, 2000.0, -1.0, float("nan")])
+def test_a_given_repetition_time_must_be_credible_even_where_no_filter_needs_it(tmp_path, values, tr):
     with pytest.raises(InputError, match="--tr"):
-        load(run)
-    assert load(run, cleaning=CleaningOptions(tr=1.2)).tr == 1.2
+        load(bold(tmp_path / "a.nii", values), cleaning=CleaningOptions(detrend=False, tr=tr))
+
+
+def test_nan_in_one_volume_is_named_with_the_volume_and_what_to_do(tmp_path, values):
+    values[..., 16] = np.nan
+    run = bold(tmp_path / "a.nii", values)
+    with pytest.raises(InputError, match=r"only 0 of 10 .*: 10 elements hold NaN, first in volume 17 \(.* without the"):
+        load(run, cleaning=CleaningOptions(drop_first=5))
+    assert load(run, cleaning=CleaningOptions(drop_first=17)).seed_covered.all()
+
+
+def test_nan_of_the_second_run_is_said_of_that_run(tmp_path, values):
+    broken = values.copy()
+    broken[..., 3] = np.nan
+    with pytest.raises(InputError, match=r"first in volume 4 \(.*b\.nii\)"):
+        load(bold(tmp_path / "a.nii", values), bold(tmp_path / "b.nii", broken))
+
+
+def test_nan_outside_the_field_of_view_points_to_registration(tmp_path, values):
+    values.reshape(-1, N)[:6] = np.nan
+    with pytest.raises(InputError, match=r"only 4 of 10 .*: 6 elements hold NaN, first in volume 1 .*registration"):
+        load(bold(tmp_path / "a.nii", values))
+
+
+def test_values_beyond_float32_point_to_the_scaling_of_the_header(tmp_path, rng):
+    image = nib.Nifti1Image(rng.integers(100, 200, (*SHAPE, N)).astype("i2"), AFFINE)
+    image.header.set_slope_inter(1e38, 0)
+    image.header.set_zooms((2, 2, 2, 2.0))
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    with pytest.raises(InputError, match=r"too large for float32, first in volume 1 .* check scl_slope"):
+        load(Run(tmp_path / "a.nii"))
 
 
 def test_a_run_on_another_grid_is_an_error(tmp_path, values, rng):
