@@ -106,7 +106,7 @@ def test_signs_of_targets_do_not_matter_to_a_dense_cosine(make, sign_free, seed)
         series[cortex] *= np.random.default_rng(seed).choice([-1, 1], (len(cortex), 1))
         return series
 
-    # atanh of float32 is not odd to the last bit: some 1e-7 of a cosine
+    # ½ log((1 + r) / (1 - r)) is not odd to the last bit: some 1e-7 of a cosine
     np.testing.assert_allclose(make(flip, SIGN_FREE)["affinity"], sign_free["affinity"], atol=2e-6)
 
 
