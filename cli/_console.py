@@ -1,10 +1,13 @@
 """How commands talk: a progress bar on a terminal, plain lines elsewhere, JSON lines on request."""
 
+import contextlib
+import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -15,12 +18,25 @@ if TYPE_CHECKING:
 
 def print_json(**fields: Any) -> None:
     """One JSON object a line, on stderr."""
-    print(json.dumps(fields, ensure_ascii=False), file=sys.stderr, flush=True)
+    print_error(json.dumps(fields, ensure_ascii=False))
 
 
 def print_line(text: str) -> None:
-    """A line on stdout that is never wrapped or coloured."""
-    print(text, flush=True)
+    """Text on stdout that is never wrapped or coloured."""
+    _say(text, sys.stdout)
+
+
+def print_error(text: str) -> None:
+    """The same on stderr."""
+    _say(text, sys.stderr)
+
+
+def _say(text: str, stream: TextIO | None) -> None:
+    """A reader who has gone away, a full disk or a closed stream must not end hours of work."""
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            encoding = stream.encoding or "utf-8"
+            print(text.encode(encoding, errors="replace").decode(encoding), file=stream, flush=True)
 
 
 @contextmanager
@@ -28,7 +44,7 @@ def show_progress(*, as_json: bool) -> "Iterator[Progress]":
     """A progress callback that suits where the output goes."""
     if as_json:
         yield _json_lines
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with _bar() as bar:
             yield _BarDisplay(bar)
     else:
@@ -48,7 +64,7 @@ def _plain_lines(event: "Event") -> None:
     else:
         seconds = f"  {event.seconds:.1f} s" if event.seconds else ""
         text = f"  [{event.done}/{event.total}] {event.text}{seconds}"
-    print(text, file=sys.stderr, flush=True)
+    print_error(text)
 
 
 def _bar() -> "Bar":
@@ -100,7 +116,10 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, at_mos
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows[:at_most]:
         table.add_row(*(Text(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    drawn = io.StringIO()
+    width = shutil.get_terminal_size().columns if on_terminal else 120
+    Console(file=drawn, width=width, force_terminal=on_terminal).print(table)
+    print_line(drawn.getvalue().rstrip())
     if len(rows) > at_most:
         print_line(f"… and {len(rows) - at_most} more")

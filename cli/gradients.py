@@ -15,112 +15,95 @@ if TYPE_CHECKING:
     from thalgpu.engine.pipelines.gradients import GradientsResult
     from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared
 
-STRATEGIES = ("24p", "36p", "acompcor", "none")
 INPUT, REGIONS, GRADIENTS, CLEANING, RUNNING = "Input", "Regions", "Gradients", "Cleaning", "Running"
+
+
+def _option(panel: str, text: str, *names: str, **limits: Any) -> Any:
+    """An option in a panel of the help; square brackets are text, not markup."""
+    return typer.Option(*names, help=text.replace("[", "\\["), rich_help_panel=panel, show_envvar=False, **limits)
 
 
 def gradients(
     context: typer.Context,
-    subjects: Annotated[
-        Path, typer.Option(help="Subject list: scans, participant labels, or a TSV.", rich_help_panel=INPUT)
-    ],
-    out: Annotated[Path, typer.Option(help="Output folder.", rich_help_panel=INPUT)] = Path("thalgpu-out"),
-    derivatives: Annotated[
-        Path | None, typer.Option(help="fMRIPrep, XCP-D or HCP folder of the labels.", rich_help_panel=INPUT)
-    ] = None,
+    subjects: Annotated[Path, _option(INPUT, "Subject list: scans, participant labels, or a TSV.")],
+    out: Annotated[Path, _option(INPUT, "Output folder: new, empty, or of an earlier run.")] = Path("thalgpu-out"),
+    derivatives: Annotated[Path | None, _option(INPUT, "fMRIPrep, XCP-D or HCP folder of the labels.")] = None,
     input_type: Annotated[
-        str | None,
-        typer.Option(help="fmriprep, xcpd or hcp, and a space: LAYOUT[:SPACE[+SURFACE]].", rich_help_panel=INPUT),
+        str | None, _option(INPUT, "Its layout and space: fmriprep, xcpd or hcp, then :SPACE or :SPACE+SURFACE.")
     ] = None,
     config: ConfigOption = None,
     thalamus: Annotated[
-        str | None, typer.Option(help="Mask or label image, FILE[:LABELS].", rich_help_panel=REGIONS)
+        str | None, _option(REGIONS, "Mask or label image, FILE or FILE:LABELS. [default: found]", metavar="FILE")
     ] = None,
     cortex: Annotated[
-        str | None, typer.Option(help="Mask (voxels) or labels (parcels), FILE[:LABELS].", rich_help_panel=REGIONS)
+        str | None, _option(REGIONS, "Mask (voxels) or label image (parcels). [default: found]", metavar="FILE")
     ] = None,
     nuclei: Annotated[
-        str | None, typer.Option(help="Label image of nuclei, for the summary table.", rich_help_panel=REGIONS)
+        str | None, _option(REGIONS, "Label image of thalamic nuclei, for the summary table.", metavar="FILE")
     ] = None,
-    hemisphere: Annotated[Hemisphere, typer.Option(help="Which thalamus.", rich_help_panel=REGIONS)] = Hemisphere.BOTH,
-    targets: Annotated[Targets, typer.Option(help="Which cortex.", rich_help_panel=REGIONS)] = Targets.ALL,
-    min_coverage: Annotated[
-        float, typer.Option(help="Least fraction of voxels and of targets with a signal.", rich_help_panel=REGIONS)
-    ] = 0.8,
+    hemisphere: Annotated[Hemisphere, _option(REGIONS, "Both thalami in one embedding, one, or each.")] = (
+        Hemisphere.BOTH
+    ),
+    targets: Annotated[Targets, _option(REGIONS, "The whole cortex, or that of the same side.")] = Targets.ALL,
+    min_coverage: Annotated[float, _option(REGIONS, "Least share of voxels and of targets with a signal.")] = 0.8,
     recipe: Annotated[
-        Recipe, typer.Option(help="Sets kernel, sparsity, Fisher z, approach, graph.", rich_help_panel=GRADIENTS)
+        Recipe,
+        _option(GRADIENTS, "brainspace or congrads: sets the next five, each of which can be given.", metavar="NAME"),
     ] = Recipe.BRAINSPACE,
-    kernel: Annotated[Kernel | None, typer.Option(help="[default: the recipe's]", rich_help_panel=GRADIENTS)] = None,
+    kernel: Annotated[
+        Kernel | None,
+        _option(
+            GRADIENTS,
+            "normalized_angle, cosine, pearson, spearman, gaussian or eta2. [default: the recipe's]",
+            metavar="NAME",
+        ),
+    ] = None,
     sparsity: Annotated[
-        float | None,
-        typer.Option(help="Fraction of each row set to zero. [default: the recipe's]", rich_help_panel=GRADIENTS),
+        float | None, _option(GRADIENTS, "Share of each row set to zero. [default: the recipe's]")
     ] = None,
     fisher_z: Annotated[
         bool | None,
-        typer.Option(
-            "--fisher-z/--no-fisher-z",
-            help="Fisher-transform correlations. [default: the recipe's]",
-            rich_help_panel=GRADIENTS,
-        ),
+        _option(GRADIENTS, "Fisher-transform correlations. [default: the recipe's]", "--fisher-z/--no-fisher-z"),
     ] = None,
     approach: Annotated[
-        Approach | None, typer.Option(help="[default: the recipe's]", rich_help_panel=GRADIENTS)
+        Approach | None,
+        _option(GRADIENTS, "Diffusion map, Laplacian eigenmap or components. [default: the recipe's]"),
     ] = None,
-    graph: Annotated[Graph | None, typer.Option(help="[default: the recipe's]", rich_help_panel=GRADIENTS)] = None,
-    n_components: Annotated[int, typer.Option(help="Number of gradients.", rich_help_panel=GRADIENTS)] = 10,
-    alpha: Annotated[float, typer.Option(help="Diffusion map's anisotropy.", rich_help_panel=GRADIENTS)] = 0.5,
-    diffusion_time: Annotated[
-        float, typer.Option(help="Diffusion map's time; 0: all times.", rich_help_panel=GRADIENTS)
-    ] = 0.0,
-    alignment: Annotated[
-        Alignment, typer.Option(help="Onto the template.", rich_help_panel=GRADIENTS)
-    ] = Alignment.PROCRUSTES,
-    template: Annotated[
-        str,
-        typer.Option(help="pooled, pooled-connectivity, generalised, or a file.", rich_help_panel=GRADIENTS),
-    ] = "pooled",
+    graph: Annotated[
+        Graph | None, _option(GRADIENTS, "All pairs, or congrads' smallest connected graph. [default: the recipe's]")
+    ] = None,
+    n_components: Annotated[int, _option(GRADIENTS, "Number of gradients.")] = 10,
+    alpha: Annotated[float, _option(GRADIENTS, "Diffusion map's anisotropy, 0 to 1.")] = 0.5,
+    diffusion_time: Annotated[float, _option(GRADIENTS, "Diffusion map's time; 0: all times.")] = 0.0,
+    alignment: Annotated[Alignment, _option(GRADIENTS, "How subjects are brought onto the template.")] = (
+        Alignment.PROCRUSTES
+    ),
+    template: Annotated[str, _option(GRADIENTS, "pooled, pooled-connectivity, generalised, or a file.")] = "pooled",
     n_align: Annotated[
-        int | None,
-        typer.Option(help="Components in the alignment. [default: 10, or all if fewer]", rich_help_panel=GRADIENTS),
+        int | None, _option(GRADIENTS, "Components that are aligned. [default: 10, or all if fewer]")
     ] = None,
-    trend_surface: Annotated[
-        int, typer.Option(help="Order of the trend-surface model; 0: none.", rich_help_panel=GRADIENTS)
-    ] = 0,
-    keep: Annotated[
-        list[Keep] | None, typer.Option(help="Write this too (repeatable).", rich_help_panel=GRADIENTS)
-    ] = None,
-    confounds: Annotated[
-        str, typer.Option(help="24p, 36p, acompcor, none, or NAME,NAME,…", rich_help_panel=CLEANING)
-    ] = "none",
-    high_pass: Annotated[float | None, typer.Option(help="Hz.", rich_help_panel=CLEANING)] = None,
-    low_pass: Annotated[float | None, typer.Option(help="Hz.", rich_help_panel=CLEANING)] = None,
-    scrub_fd: Annotated[
-        float | None, typer.Option(help="Leave out volumes above this displacement, mm.", rich_help_panel=CLEANING)
-    ] = None,
-    drop_first: Annotated[int, typer.Option(help="Leave out this many first volumes.", rich_help_panel=CLEANING)] = 0,
-    detrend: Annotated[bool, typer.Option(help="Remove a linear trend.", rich_help_panel=CLEANING)] = True,
-    fwhm: Annotated[float, typer.Option(help="Smoothing inside each region, mm.", rich_help_panel=CLEANING)] = 0.0,
-    tr: Annotated[
-        float | None, typer.Option(help="Repetition time in s, instead of the header's.", rich_help_panel=CLEANING)
-    ] = None,
+    trend_surface: Annotated[int, _option(GRADIENTS, "Order of the trend-surface model; 0: none.")] = 0,
+    keep: Annotated[list[Keep] | None, _option(GRADIENTS, "Write this too (repeatable).")] = None,
+    confounds: Annotated[str, _option(CLEANING, "24p, 36p, acompcor, none, or NAME,NAME,…")] = "none",
+    high_pass: Annotated[float | None, _option(CLEANING, "Remove slower changes, Hz.")] = None,
+    low_pass: Annotated[float | None, _option(CLEANING, "Remove faster changes, Hz.")] = None,
+    scrub_fd: Annotated[float | None, _option(CLEANING, "Leave out volumes of more displacement, mm.")] = None,
+    drop_first: Annotated[int, _option(CLEANING, "Leave out this many first volumes.")] = 0,
+    detrend: Annotated[bool, _option(CLEANING, "Remove a linear trend.")] = True,
+    fwhm: Annotated[float, _option(CLEANING, "Smooth inside each region, mm.")] = 0.0,
+    tr: Annotated[float | None, _option(CLEANING, "Repetition time in s. [default: the header's]")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes. [default: one a core]", min=1, rich_help_panel=RUNNING)
+        int | None, _option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Memory allowed, e.g. 16GB. [default: what is free]", rich_help_panel=RUNNING)
+        str | None, _option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results made with other options.", rich_help_panel=RUNNING)
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check headers, print the plan, stop.", rich_help_panel=RUNNING)
-    ] = False,
+    overwrite: Annotated[bool, _option(RUNNING, "Replace results of other options.", "--overwrite")] = False,
+    dry_run: Annotated[bool, _option(RUNNING, "Check headers, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[
-        int, typer.Option("-v", "--verbose", count=True, help="-vv: tracebacks.", rich_help_panel=RUNNING)
+        int, _option(RUNNING, "All options in the plan; -vv: tracebacks too.", "-v", "--verbose", count=True)
     ] = 0,
-    log_json: Annotated[
-        bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.", rich_help_panel=RUNNING)
-    ] = False,
+    log_json: Annotated[bool, _option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")] = False,
 ) -> None:
     """Connectivity gradients of every subject's thalamus, aligned to one template.
 
@@ -133,6 +116,7 @@ def gradients(
     prepared = prepare(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
+        _print_concerns(prepared)
         return
     with show_progress(as_json=log_json) as progress:
         result = run_gradients(request, progress, prepared=prepared)
@@ -145,6 +129,7 @@ def _request(values: dict[str, Any]) -> "GradientsRequest":
     from dataclasses import fields
 
     from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
+    from thalgpu.engine.pipelines.check_options import STRATEGIES
     from thalgpu.engine.pipelines.prepare import GradientsRequest
     from thalgpu.engine.plan import parse_bytes
 
@@ -152,8 +137,9 @@ def _request(values: dict[str, Any]) -> "GradientsRequest":
         name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
     }
     plain["keep"] = tuple(item.value for item in values["keep"] or ())
-    plain["n_align"] = plain["n_align"] or min(10, plain["n_components"])
-    if "," in plain["confounds"] or plain["confounds"] not in STRATEGIES:
+    if plain["n_align"] is None:
+        plain["n_align"] = min(10, plain["n_components"])
+    if plain["confounds"] not in STRATEGIES:
         plain["confounds"] = tuple(name.strip() for name in plain["confounds"].split(",") if name.strip())
     if plain["memory"] is not None:
         try:
@@ -194,6 +180,10 @@ def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: i
         for field in (*_names(type(options)), *_names(type(request.cleaning))):
             value = getattr(options, field) if hasattr(options, field) else getattr(request.cleaning, field)
             print_line(f"  {field} = {value}")
+
+
+def _print_concerns(prepared: "Prepared") -> None:
+    """What a run would say at its end, for a dry run."""
     for remark in prepared.warnings:
         print_line(f"warning: {remark}")
     for participant_id, error in prepared.rejected.items():

@@ -1,13 +1,14 @@
 """The `thalgpu` command: subcommands, and errors as one line with an exit code."""
 
-import logging
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
 
 from thalgpu import __version__
 from thalgpu.cli import bench, doctor, gradients, simulate
+from thalgpu.cli._console import print_error, print_json
 from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.errors import ThalgpuError
 
@@ -41,19 +42,31 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command line; every error of ours becomes one line on stderr and its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run a command line; every error becomes one line on stderr and its exit code."""
+    arguments = [_with_dashes(text) for text in (sys.argv[1:] if arguments is None else arguments)]
     try:
         app(args=arguments, prog_name="thalgpu")
     except ThalgpuError as error:
-        _report(error, show_traceback="-vv" in arguments)
-        sys.exit(error.exit_code)
+        _end(error, str(error), error.exit_code, arguments)
     except Interrupted as stop:
-        print("stopped at once; run the same command to go on", file=sys.stderr)
+        print_error("stopped at once; run the same command to go on")
         sys.exit(stop.exit_code)
+    except Exception as error:  # whatever nobody foresaw: one line for the user, the traceback on request
+        text = f"internal error: {type(error).__name__}: {error} — please report it, with the output of -vv"
+        _end(error, text, 1, arguments)
 
 
-def _report(error: ThalgpuError, *, show_traceback: bool) -> None:
-    if show_traceback:
-        logging.getLogger("thalgpu").exception("traceback", exc_info=error)
-    print(f"error: {error}", file=sys.stderr)
+def _with_dashes(argument: str) -> str:
+    """`--n_components=5` as `--n-components=5`: both spellings are accepted, as fMRIPrep does."""
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
+def _end(error: Exception, text: str, exit_code: int, arguments: list[str]) -> None:
+    if "-vv" in arguments:
+        print_error("".join(traceback.format_exception(error)))
+    if "--log-json" in arguments:
+        print_json(event="error", text=text, exit_code=exit_code)
+    else:
+        print_error(f"error: {text}")
+    sys.exit(exit_code)

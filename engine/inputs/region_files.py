@@ -113,6 +113,12 @@ def onto_axis(image: LabelImage, axis: Any) -> LabelImage:
     return replace(image, grid=CiftiGrid(len(axis), axis), values=values)
 
 
+def absolute_argument(text: str) -> str:
+    """The same `FILE[:LABELS]` with absolute paths, so that it means the same in every working directory."""
+    files, labels = _split(text)
+    return ",".join(str(path.absolute()) for path in files) + (f":{labels}" if labels else "")
+
+
 def _split(text: str) -> tuple[tuple[Path, ...], str | None]:
     """Files and LABELS of `FILE[:LABELS]` or `LEFT.gii,RIGHT.gii[:LABELS]`; a file of exactly that name comes first."""
     if os.path.isfile(text):  # unlike Path.is_file, False for a name that is too long

@@ -1,6 +1,7 @@
 """From labels to a region: elements, hemispheres, parcels; and parts of a region."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -116,6 +117,11 @@ def region_key(region: Region) -> str:
         digest.update(region.parcel.astype("<i4").tobytes())
     digest.update(repr(region.names).encode())
     return digest.hexdigest()
+
+
+def source_name(region: Region) -> str:
+    """Where a region came from, without folders: the same wherever the files lie."""
+    return re.sub(r"[^\s,:]*/", "", region.source)
 
 
 def _grid_arrays(grid: Grid) -> list[NDArray[Any]]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from thalgpu.engine.outputs.atomic import LOCK_NAME, disk_errors, make_folder
-from thalgpu.errors import ResourceError
+from thalgpu.errors import ResourceError, UsageError
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +42,19 @@ def hold(out: Path) -> Iterator[None]:
             _sign(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+def check_is_ours(out: Path) -> None:
+    """UsageError when the folder holds something that no run of ours has put there."""
+    if (out / LOCK_NAME).exists() or not out.is_dir():
+        return
+    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    if foreign:
+        raise UsageError(
+            f"the output folder holds something else: {', '.join(foreign[:3])}{' …' if len(foreign) > 3 else ''}",
+            where=str(out),
+            remedy="choose a new or empty --out",
+        )
 
 
 def _lock(descriptor: int, out: Path) -> None:

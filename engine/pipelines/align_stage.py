@@ -1,6 +1,6 @@
 """The task that brings one subject onto the template: maps, sidecar, and the aligned record last."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
 from thalgpu.engine.gradients.alignment import procrustes
 from thalgpu.engine.gradients.trend_surface import fit_trend_surface
+from thalgpu.engine.inputs.region_parts import region_key, source_name
 from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.images import write_maps
 from thalgpu.engine.outputs.names import SubjectPaths, subject_paths
 from thalgpu.engine.outputs.sidecars import write_sidecar
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
-from thalgpu.engine.pipelines.group_stage import Template, component_names
+from thalgpu.engine.pipelines.group_stage import Template, component_names, files_match
 from thalgpu.engine.pipelines.nuclei import Nuclei
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, subject_config
@@ -48,12 +49,14 @@ class AlignedSubject:
     record : the subject's own record.
     summary : scalar columns of `group/summary.tsv`, in order.
     trend : trend-surface coefficients by name, in order; empty when there is no such model.
+    files : the maps, the sidecar and the aligned record.
     skipped : True when everything was found on disk and verified.
     """
 
     record: SubjectRecord
     summary: Scalars
-    trend: Scalars = field(default_factory=dict)
+    trend: Scalars
+    files: tuple[Path, ...]
     skipped: bool = False
 
 
@@ -63,9 +66,10 @@ def find_aligned(task: AlignTask) -> AlignedSubject | None:
     if not is_done(paths.aligned, _key(task)):
         return None
     about = read_attributes(paths.aligned)
-    if not _files_match(paths, about["files"]):
+    if not files_match(paths.aligned.parent, about["files"]):
         return None
-    return AlignedSubject(task.record, dict(about["summary"]), dict(about["trend"]), skipped=True)
+    files = (*(paths.aligned.parent / name for name in about["files"]), paths.aligned)
+    return AlignedSubject(task.record, dict(about["summary"]), dict(about["trend"]), files, skipped=True)
 
 
 def run_align(task: AlignTask) -> AlignedSubject:
@@ -90,7 +94,7 @@ def run_align(task: AlignTask) -> AlignedSubject:
         "files": {path.name: file_sha256(path) for path in written},
     }
     write_record(paths.aligned, datasets, attributes, key=_key(task))
-    return AlignedSubject(task.record, summary, trend)
+    return AlignedSubject(task.record, summary, trend, (*written, paths.aligned))
 
 
 def _paths(task: AlignTask) -> SubjectPaths:
@@ -105,11 +109,6 @@ def _key(task: AlignTask) -> str:
     options = task.options
     how = [options.alignment, options.n_align, options.trend_surface, task.nuclei.key if task.nuclei else None]
     return config_key(RESULT_VERSION, task.record.key, task.template.key, how)
-
-
-def _files_match(paths: SubjectPaths, expected: dict[str, str]) -> bool:
-    folder = paths.aligned.parent
-    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in expected.items())
 
 
 def _read_subject(task: AlignTask, paths: SubjectPaths) -> dict[str, NDArray[Any]]:
@@ -186,6 +185,7 @@ def _write_maps(
     if "projections" in datasets:
         written += write_maps(paths.projections, datasets["projections"], task.part.cortex, names)
     own = read_attributes(paths.record)
+    part = task.part
     write_sidecar(
         paths.sidecar,
         {
@@ -197,6 +197,8 @@ def _write_maps(
             "TemplateKey": task.template.key,
             "Device": "cpu",
             "Inputs": own["inputs"],
+            "Thalamus": {"Source": source_name(part.thalamus), "Key": region_key(part.thalamus)},
+            "Targets": {"Source": source_name(part.cortex), "Key": region_key(part.cortex)},
             "VolumesKept": task.record.n_kept,
             "VoxelsWithSignal": task.record.n_covered,
             "Warnings": list(task.record.warnings),

@@ -209,6 +209,6 @@ def _known_answer() -> Check:
 def _existing(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that exists: an output folder is made by its run."""
     folder = folder.absolute()
-    while not folder.is_dir():
+    while not os.path.isdir(folder):  # unlike Path.is_dir, False where we may not look
         folder = folder.parent
     return folder

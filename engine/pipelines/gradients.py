@@ -10,16 +10,21 @@ from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries, write_text
 from thalgpu.engine.outputs.locks import hold
-from thalgpu.engine.outputs.names import subject_paths
+from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, run_align
-from thalgpu.engine.pipelines.group_outputs import check_same_options, write_dataset_files, write_report, write_tables
 from thalgpu.engine.pipelines.group_stage import Template, make_template
 from thalgpu.engine.pipelines.input_hashes import InputHashes
 from thalgpu.engine.pipelines.nuclei import match_nuclei
+from thalgpu.engine.pipelines.out_folder import (
+    check_same_options,
+    remove_outdated,
+    write_dataset_files,
+)
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
 from thalgpu.engine.pipelines.subject_stage import SubjectTask, finished_record, run_subject, subject_key
+from thalgpu.engine.pipelines.tables import write_tables
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
@@ -75,9 +80,9 @@ def run_gradients(
         catch_interrupts() as interrupts,
         Workers(prepared.plan.workers, interrupts) as workers,
     ):
-        check_same_options(request)
+        check_same_options(request, prepared)
         sweep_temporaries(request.out)
-        write_dataset_files(request)
+        write_dataset_files(request, prepared)
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
     return result
@@ -96,6 +101,7 @@ class _Stages:
     ) -> None:
         self.request, self.prepared = request, prepared
         self.progress, self.interrupts, self.workers = progress, interrupts, workers
+        self.current: set[Path] = set()  # aligned files and maps that belong to this run
         self.result = GradientsResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
 
     def run(self) -> GradientsResult:
@@ -113,7 +119,10 @@ class _Stages:
         if self.interrupts.requested:
             result.interrupted = self.interrupts.exit_code
             return result
+        self._remove_outdated()
         write_tables(request.out, result.aligned)
+        from thalgpu.engine.pipelines.page import write_report  # loads matplotlib, which a worker never needs
+
         write_report(request, self.prepared, result.aligned, result.templates, result.failures, result.warnings)
         return result
 
@@ -199,7 +208,19 @@ class _Stages:
             self.progress(Event("step", f"sub-{participant_id}", number, len(tasks)))
         if not finished and not self.interrupts.requested:
             raise self.result.failures[records[0].participant_id]
+        self.current |= {path for one in finished for path in one.files}
         self.result.aligned += sorted(finished, key=lambda one: one.record.participant_id)
+
+    def _remove_outdated(self) -> None:
+        """Nothing in the folder may be aligned to another template than the one beside it."""
+        out = self.request.out
+        for part in self.prepared.parts:
+            group = group_paths(out, part.hemisphere, part.thalamus.grid)
+            self.current |= {group.maps, group.sidecar, group.record}
+        for subject in remove_outdated(out, self.current):
+            self.result.warnings.append(
+                f"{subject}: maps aligned to an earlier template were removed; its own record stays"
+            )
 
     def _note_failure(self, participant_id: str, error: Exception | None) -> None:
         """One subject's error is noted and the others go on; a full disk ends the run."""

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from thalgpu.engine.outputs.images import read_maps, write_maps
 from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.packing import pack_upper, unpack_upper
 from thalgpu.engine.outputs.sidecars import write_sidecar
-from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_record, write_record
+from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
 from thalgpu.engine.pipelines.input_hashes import file_sha256
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, scatter
@@ -69,7 +69,7 @@ def make_template(
     records = sorted(records, key=lambda record: record.participant_id)
     paths = group_paths(out, part.hemisphere, part.thalamus.grid)
     key = _template_key(part, records, options, left)
-    if is_done(paths.record, key) and paths.maps.is_file() and paths.sidecar.is_file():
+    if is_done(paths.record, key) and files_match(paths.record.parent, read_attributes(paths.record)["files"]):
         return _read_template(paths.record, part, options, key)
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always", ThalgpuWarning)
@@ -87,7 +87,7 @@ def make_template(
         datasets["affinity"] = pack_upper(affinity.astype(np.float32))
     if part.thalamus.ijk is not None:
         datasets["voxel_ijk"] = part.thalamus.ijk
-    attributes = {
+    attributes: dict[str, Any] = {
         "subjects": [record.participant_id for record in records],
         "keys": [record.key for record in records],
         "template": options.template if options.template in POOLS else Path(options.template).name,
@@ -100,6 +100,8 @@ def make_template(
         {
             "Description": "Connectivity gradients of the thalamus: the template that subjects are aligned to",
             "Template": attributes["template"],
+            "Options": {name: value for name, value in asdict(options).items() if name != "template"},
+            "Key": key,
             "Subjects": attributes["subjects"],
             "Eigenvalues": template.lambdas.tolist(),
             "ExplainedVariance": template.explained.tolist(),
@@ -107,6 +109,7 @@ def make_template(
             "Warnings": list(remarks),
         },
     )
+    attributes["files"] = {path.name: file_sha256(path) for path in (paths.maps, paths.sidecar)}
     write_record(paths.record, datasets, attributes, key=key)
     return _read_template(paths.record, part, options, key, skipped=False)
 
@@ -130,6 +133,11 @@ def read_template(part: Part, options: GradientOptions) -> NDArray[np.float32]:
             remedy="use fewer --n-components",
         )
     return gradients[:, : options.n_components]
+
+
+def files_match(folder: Path, expected: dict[str, str]) -> bool:
+    """Whether each file of the folder is there and has the SHA-256 that its record states."""
+    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in expected.items())
 
 
 def component_names(n_components: int) -> tuple[str, ...]:

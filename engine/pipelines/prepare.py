@@ -10,6 +10,8 @@ from thalgpu.engine.inputs.headers import ImageHeader
 from thalgpu.engine.inputs.model import Region, Subject
 from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region
 from thalgpu.engine.inputs.subject_list import read_subject_list
+from thalgpu.engine.outputs.locks import check_is_ours
+from thalgpu.engine.pipelines.check_options import check_cleaning_options, check_gradient_options
 from thalgpu.engine.pipelines.group_stage import POOLS, read_template
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
@@ -83,7 +85,11 @@ def prepare(request: GradientsRequest) -> Prepared:
     ResourceError
         When one subject does not fit into memory.
     """
-    _check_options(request.options)
+    check_gradient_options(request.options)
+    check_cleaning_options(request.cleaning)
+    if request.input_type and not request.derivatives:
+        raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
+    check_is_ours(request.out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ThalgpuWarning)
         subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
@@ -110,27 +116,6 @@ def prepare(request: GradientsRequest) -> Prepared:
         memory=request.memory,
     )
     return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, remarks)
-
-
-def _check_options(options: GradientOptions) -> None:
-    if not 0 <= options.sparsity < 1:
-        raise UsageError(f"--sparsity {options.sparsity} is not in [0, 1)")
-    if not 0 <= options.alpha <= 1:
-        raise UsageError(f"--alpha {options.alpha} is not in [0, 1]")
-    if options.n_components < 1 or not 1 <= options.n_align <= options.n_components:
-        raise UsageError(
-            f"--n-components {options.n_components} and --n-align {options.n_align} do not fit together",
-            remedy="1 ≤ --n-align ≤ --n-components",
-        )
-    if not 0 < options.min_coverage <= 1:
-        raise UsageError(f"--min-coverage {options.min_coverage} is not in (0, 1]")
-    if options.approach == "pca" and options.graph == "epsilon":
-        raise UsageError("principal components are not defined on an epsilon graph", remedy="use --approach dm or le")
-    if options.trend_surface < 0:
-        raise UsageError(f"--trend-surface {options.trend_surface} is not an order", remedy="0 for none, 1, 2, 3 …")
-    unknown = set(options.keep) - {"connectivity", "projections"}
-    if unknown:
-        raise UsageError(f"--keep {', '.join(sorted(unknown))} is unknown", remedy="connectivity or projections")
 
 
 def _check_parts(parts: Sequence[Part], options: GradientOptions) -> None:

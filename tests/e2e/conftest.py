@@ -1,12 +1,14 @@
 """A small simulated cohort, and the command line as a user runs it."""
 
-import subprocess
-import sys
+import io
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from thalgpu.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,13 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def thalgpu() -> Callable[..., Finished]:
-    """Run `thalgpu` in a process of its own."""
+    """Run the command line in this process, which is quick; its workers are processes all the same."""
 
-    def run(*arguments: object, cwd: Path | None = None) -> Finished:
-        command = [sys.executable, "-m", "thalgpu", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240)
-        return Finished(done.returncode, done.stdout, done.stderr)
+    def run(*arguments: object) -> Finished:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        return Finished(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
     return run
 

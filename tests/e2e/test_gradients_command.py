@@ -194,6 +194,13 @@ def test_written_configuration_repeats_the_run(out, tmp_path, thalgpu):
         (["--targets", "ipsilateral"], 2, "--hemisphere"),
         (["--memory", "1MB"], 5, "--memory"),
         (["--memory", "lots"], 2, "16GB"),
+        (["--fwhm", "nan"], 2, "--fwhm nan"),
+        (["--drop-first", "-1"], 2, "--drop-first -1"),
+        (["--n-align", "0"], 2, "--n-align 0"),
+        (["--confounds", "24P"], 2, "24p"),
+        (["--confounds", ","], 2, "--confounds"),
+        (["--high-pass", "0.1", "--low-pass", "0.01"], 2, "--high-pass 0.1"),
+        (["--input-type", "fmriprep"], 2, "--derivatives"),
         (["--thalamus", "nowhere.nii.gz"], 4, "nowhere.nii.gz"),
         (["--keep", "everything"], 2, "everything"),
     ],
@@ -204,3 +211,71 @@ def test_wrong_input_is_one_line_with_the_right_code(tmp_path, thalgpu, inputs, 
     assert words in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_another_region_in_the_same_folder_is_refused(out, thalgpu, inputs, cohort):
+    before = digests(out)
+    done = thalgpu("gradients", *inputs, "--cortex", cohort / "cortex_parcels.nii.gz", "--out", out)
+    assert done.exit_code == 2
+    assert "another cortex" in done.err
+    assert digests(out) == before
+
+
+def test_a_folder_that_is_not_ours_is_refused_and_left_alone(tmp_path, thalgpu, inputs):
+    (tmp_path / "dataset_description.json").write_text("{}")
+    done = thalgpu("gradients", *inputs, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "dataset_description.json" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset_description.json"]
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "json"])
+@pytest.mark.parametrize("stem", ["group/seg-thalamus_desc-template", "sub-01/func/sub-01_seg-thalamus"])
+def test_damaged_map_or_sidecar_is_repaired(out, tmp_path, thalgpu, inputs, stem, ending):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    damaged = copy / f"{stem}_stat-gradients_boldmap.{ending}"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert thalgpu("gradients", *inputs, "--out", copy).exit_code == 0
+    assert digests(copy) == digests(out)
+
+
+def test_maps_of_a_subject_that_left_the_list_are_removed_and_its_record_stays(out, tmp_path, thalgpu, inputs, cohort):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    lines = [str(cohort / line) for line in (cohort / "list.txt").read_text().split() if not line.startswith("#")]
+    shorter = tmp_path / "list.txt"
+    shorter.write_text("\n".join(lines[:3]))
+    done = thalgpu("gradients", *inputs, "--subjects", shorter, "--out", copy)
+    assert done.exit_code == 0, done.err
+    assert "sub-04: maps aligned to an earlier template were removed" in done.out
+    assert [path.name for path in (copy / "sub-04/func").iterdir()] == ["sub-04_seg-thalamus_gradients.h5"]
+
+
+def test_changed_input_is_computed_again_and_a_touched_one_is_not(tmp_path, thalgpu, inputs, cohort):
+    copy = shutil.copytree(cohort, tmp_path / "cohort")
+    arguments = [*inputs, "--subjects", copy / "list.txt", "--out", tmp_path / "out", "--workers", 1]
+    assert thalgpu("gradients", *arguments).exit_code == 0
+    first, second = (next((copy / f"sub-0{n}/func").glob("*_bold.nii.gz")) for n in (1, 2))
+    first.touch()
+    assert "4 verified" in thalgpu("gradients", *arguments).out
+    first.write_bytes(second.read_bytes())
+    assert "3 verified" in thalgpu("gradients", *arguments).out
+
+
+def test_underscores_are_accepted_in_options(tmp_path, thalgpu, inputs):
+    done = thalgpu("gradients", *inputs, "--out", tmp_path / "out", "--dry_run", "--diffusion_time=1")
+    assert done.exit_code == 0, done.err
+
+
+def test_errors_are_json_lines_on_request(tmp_path, thalgpu, inputs):
+    done = thalgpu("gradients", *inputs, "--subjects", "missing.txt", "--out", tmp_path / "out", "--log-json")
+    told = json.loads(done.err.splitlines()[-1])
+    assert (told["event"], told["exit_code"]) == ("error", 4)
+
+
+def test_a_reader_who_goes_away_does_not_end_the_run(tmp_path, inputs):
+    command = [sys.executable, "-m", "thalgpu", "gradients", *map(str, inputs), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert (tmp_path / "out" / "report.html").is_file()

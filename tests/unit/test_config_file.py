@@ -4,7 +4,7 @@ import pytest
 
 from thalgpu.cli.main import main
 from thalgpu.engine.outputs.sidecars import write_toml
-from thalgpu.engine.pipelines.group_outputs import resolved_options
+from thalgpu.engine.pipelines.out_folder import resolved_options
 
 
 @pytest.fixture
