@@ -73,7 +73,7 @@ def find_runs(derivatives: Path, label: str, input_type: str | None = None) -> S
     UsageError
         For an unknown layout.
     InputError
-        When no scan is found (with the globs tried and similar labels), or when the choice is ambiguous.
+        When no scan is found (with the layouts tried and similar labels), or when the choice is ambiguous.
     """
     layout, _, space = (input_type or "").partition(":")
     if layout and layout not in INPUT_TYPES:
@@ -200,15 +200,13 @@ def _present(runs: Sequence[Run]) -> Sequence[Run]:
 
 
 def _no_scan(derivatives: Path, label: str, layouts: Sequence[str]) -> InputError:
-    tried = []
-    for layout in layouts:
-        if layout == "hcp":
-            tried += [f"{label}/MNINonLinear/Results/rfMRI_REST?*/{glob}" for glob in HCP_GLOBS.values()]
-        else:
-            tried += [f"sub-{label}[/ses-*]/func/{glob}" for glob in BIDS_GLOBS[layout]]
-    return InputError(
-        derivatives, f"no scan of sub-{label}; tried {', '.join(tried)}", remedy=_hint(derivatives, label)
-    )
+    shown = layouts[0] if len(layouts) == 1 else "fmriprep"
+    if shown == "hcp":
+        example = f"{label}/MNINonLinear/Results/rfMRI_REST?*/{HCP_GLOBS['MSMAll']}"
+    else:
+        example = f"sub-{label}/func/{BIDS_GLOBS[shown][0]}"
+    reason = f"no scan of sub-{label} in the layouts {', '.join(layouts)} (e.g. {example})"
+    return InputError(derivatives, reason, remedy=_hint(derivatives, label))
 
 
 def _hint(derivatives: Path, label: str) -> str:

@@ -47,6 +47,11 @@ def read_lines(path: Path) -> list[Line]:
     return lines
 
 
+def before_comment(text: str) -> list[str]:
+    """What a line may say: the whole of it, and what stands before each `#` that follows a space; longest first."""
+    return [text, *(text[: found.start()] for found in reversed(list(re.finditer(r"\s+#", text))))]
+
+
 def parse_id(text: str) -> str | None:
     """The id without "sub-" when `text` is letters and digits only (0012 stays 0012), else None."""
     match = _ID.fullmatch(text)

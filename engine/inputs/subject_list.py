@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thalgpu.engine.inputs.layouts import find_runs
-from thalgpu.engine.inputs.list_lines import Line, Problem, absent, as_error, bad_id, parse_id, read_lines, resolve
+from thalgpu.engine.inputs.list_lines import (
+    Line,
+    Problem,
+    absent,
+    as_error,
+    bad_id,
+    before_comment,
+    parse_id,
+    read_lines,
+    resolve,
+)
 from thalgpu.engine.inputs.model import Subject
 from thalgpu.engine.inputs.scan_names import is_scan
 from thalgpu.engine.inputs.sidecars import run_of, segmentation_beside
@@ -24,6 +34,8 @@ def read_subject_list(
 
     The form is told by the first line that is neither blank nor a comment (`#` first): a table when one of its
     tab-separated fields is `participant_id`, else paths when it ends in `.nii` or `.nii.gz`, else participant labels.
+    After a path or a label, a space and `#` begin a comment, unless a file of the whole line's name exists. In a table
+    every cell is taken as it is.
 
     Parameters
     ----------
@@ -52,7 +64,7 @@ def read_subject_list(
     lines = read_lines(path)
     if is_table(lines[0]):
         subjects, problems = read_table(path, lines)
-    elif _NIFTI_NAME.search(lines[0].text.rstrip()):
+    elif _NIFTI_NAME.search(_path_text(path, lines[0])):
         subjects, problems = _from_paths(path, lines)
     elif derivatives is not None:
         subjects, problems = _from_labels(lines, Path(derivatives), input_type)
@@ -74,10 +86,11 @@ def _from_paths(path: Path, lines: Sequence[Line]) -> tuple[list[Subject], list[
     problems: list[Problem] = []
     line_of: dict[str, int] = {}
     for line in lines:
-        bold = resolve(path, line.text.strip())
+        text = _path_text(path, line)
+        bold = resolve(path, text)
         label = _id_of_scan(bold)
         if not is_scan(bold):
-            problems.append(not_a_scan(line.number, line.text.strip()))
+            problems.append(not_a_scan(line.number, text))
         elif reason := absent(bold):
             problems.append(Problem(line.number, reason, "correct the path; relative paths start at the list's folder"))
         elif label is None:
@@ -101,9 +114,10 @@ def _from_labels(
     problems: list[Problem] = []
     line_of: dict[str, int] = {}
     for line in lines:
-        label = parse_id(line.text.strip())
+        text = _label_text(line)
+        label = parse_id(text)
         if label is None:
-            problems.append(bad_id(line.number, line.text.strip()))
+            problems.append(bad_id(line.number, text))
         elif label in line_of:
             problems.append(Problem(line.number, f"sub-{label} is on line {line_of[label]} already", "remove one"))
         else:
@@ -117,10 +131,22 @@ def _from_labels(
     return subjects, problems
 
 
+def _path_text(path: Path, line: Line) -> str:
+    """The longest part of a line before a comment that is a file, else the shortest with the name of a scan."""
+    choices = before_comment(line.text.strip())
+    there = (text for text in choices if absent(resolve(path, text)) is None)
+    named = (text for text in reversed(choices) if is_scan(Path(text)))
+    return next(there, next(named, choices[0]))
+
+
+def _label_text(line: Line) -> str:
+    return before_comment(line.text.strip())[-1]
+
+
 def _neither_path_nor_label(path: Path, line: Line) -> InputError:
-    if parse_id(line.text.strip()) is not None:
+    if parse_id(_label_text(line)) is not None:
         remedy = "add --derivatives DIR, or list the scans' paths"
-        return InputError(path, f"{line.text.strip()!r} is a participant label", at=line.number, remedy=remedy)
+        return InputError(path, f"{_label_text(line)!r} is a participant label", at=line.number, remedy=remedy)
     if "\t" in line.text:
         remedy = "begin a table with a header that has participant_id and bold"
         return InputError(path, "a table without a header", at=line.number, remedy=remedy)
@@ -143,7 +169,10 @@ def _scans_given_twice(subjects: Sequence[Subject]) -> list[Problem]:
     for subject in subjects:
         for run in subject.runs:
             if run.bold in owner:
-                reason = f"{run.bold.name} of sub-{subject.participant_id} is given to sub-{owner[run.bold]} already"
+                label, other = subject.participant_id, owner[run.bold]
+                reason = f"{run.bold.name} of sub-{label} is given to sub-{other} already"
+                if label == other:
+                    reason = f"the same scan {run.bold.name} is given twice to sub-{label}"
                 problems.append(Problem(subject.line, reason, "list every scan once"))
             owner[run.bold] = subject.participant_id
     return problems

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from thalgpu.engine.inputs.list_lines import Line, Problem, absent, bad_id, parse_id, resolve
 from thalgpu.engine.inputs.model import Run, Subject
@@ -18,6 +19,9 @@ OF_SUBJECT = ("thalamus", "cortex", "aseg", "mesh_left", "mesh_right", "freesurf
 ENTITIES = ("session", "run")
 _EMPTY = ("", "n/a")
 
+Row: TypeAlias = dict[str, str | None]
+"""Column → cell, None where the cell is empty."""
+
 
 def is_table(first: Line) -> bool:
     """Whether the first line is a table's header."""
@@ -30,10 +34,11 @@ def read_table(path: Path, lines: Sequence[Line]) -> tuple[list[Subject], list[P
     Columns: `participant_id`, `bold`; optionally `confounds`, `surface_left` and `surface_right` (a pair of func.gii),
     `session`, `run` of each row, and `thalamus`, `cortex`, `aseg`, `mesh_left`, `mesh_right`, `freesurfer_dir` of the
     person, which may be given in any of the person's rows but must not differ between them. An empty cell or `n/a` is
-    none. Quotes are plain characters, as in BIDS. Other columns are left unread, with a warning.
+    none: only what has no column is looked for beside the scan and in its name. Quotes are plain characters, as in
+    BIDS. Other columns are left unread, with a warning.
     """
     header = _header(path, lines[0])
-    rows: dict[str, list[tuple[Line, dict[str, str]]]] = {}
+    rows: dict[str, list[tuple[Line, Row]]] = {}
     problems: list[Problem] = []
     for line in lines[1:]:
         cells = _cells(line)
@@ -41,10 +46,11 @@ def read_table(path: Path, lines: Sequence[Line]) -> tuple[list[Subject], list[P
             reason = f"{len(cells)} cells under {len(header)} columns"
             problems.append(Problem(line.number, reason, "separate cells by one tab and write n/a for none"))
             continue
-        row = {name: cell for name, cell in zip(header, cells, strict=True) if cell not in _EMPTY}
-        label = parse_id(row.get("participant_id", ""))
+        row = {name: None if cell in _EMPTY else cell for name, cell in zip(header, cells, strict=True)}
+        given_id = row["participant_id"] or ""
+        label = parse_id(given_id)
         if label is None:
-            problems.append(bad_id(line.number, row.get("participant_id", "")))
+            problems.append(bad_id(line.number, given_id))
         else:
             rows.setdefault(label, []).append((line, row))
     if not rows and not problems:
@@ -69,24 +75,23 @@ def _header(path: Path, line: Line) -> list[str]:
     return header
 
 
-def _subject(
-    path: Path, label: str, rows: list[tuple[Line, dict[str, str]]], problems: list[Problem]
-) -> Subject | None:
+def _subject(path: Path, label: str, rows: list[tuple[Line, Row]], problems: list[Problem]) -> Subject | None:
     runs = [_run(path, line, row, problems) for line, row in rows]
     own = {name: _agreed(path, name, rows, problems) for name in OF_SUBJECT}
     found = tuple(run for run in runs if run is not None)
     if not found:
         return None
-    own["aseg"] = own["aseg"] or segmentation_beside(found[0].bold)
+    if "aseg" not in rows[0][1]:
+        own["aseg"] = segmentation_beside(found[0].bold)
     return Subject(participant_id=label, runs=found, line=rows[0][0].number, **own)
 
 
-def _run(path: Path, line: Line, row: dict[str, str], problems: list[Problem]) -> Run | None:
+def _run(path: Path, line: Line, row: Row, problems: list[Problem]) -> Run | None:
     """One row's scan; None, with a problem noted, when it cannot be used."""
-    if "bold" not in row:
+    if row["bold"] is None:
         problems.append(Problem(line.number, "no bold", "every row needs a scan"))
         return None
-    files = {name: resolve(path, row[name]) for name in ("bold", *OF_RUN) if name in row}
+    files = {name: resolve(path, cell) for name in ("bold", *OF_RUN) if (cell := row.get(name)) is not None}
     missing = [Problem(line.number, f"{name}: {reason}") for name, file in files.items() if (reason := absent(file))]
     wrong = missing or _misfits(line, row, files)
     problems += wrong
@@ -97,19 +102,19 @@ def _run(path: Path, line: Line, row: dict[str, str], problems: list[Problem]) -
         run = replace(run, surfaces=(files["surface_left"], files["surface_right"]))
     return replace(
         run,
-        confounds=files.get("confounds", run.confounds),
+        confounds=files.get("confounds") if "confounds" in row else run.confounds,
         session=_entity("session", row["session"]) if "session" in row else run.session,
         run=_entity("run", row["run"]) if "run" in row else run.run,
     )
 
 
-def _misfits(line: Line, row: dict[str, str], files: dict[str, Path]) -> list[Problem]:
+def _misfits(line: Line, row: Row, files: dict[str, Path]) -> list[Problem]:
     found = []
     if not is_scan(files["bold"]):
-        found.append(not_a_scan(line.number, row["bold"]))
+        found.append(not_a_scan(line.number, str(row["bold"])))
     if ("surface_left" in files) != ("surface_right" in files):
         found.append(Problem(line.number, "only one of surface_left and surface_right", "give both or none"))
-    odd = [name for name in ENTITIES if name in row and _entity(name, row[name]) is None]
+    odd = [name for name in ENTITIES if row.get(name) and _entity(name, row[name]) is None]
     return found + [Problem(line.number, f"{name} {row[name]!r} is not letters and digits only") for name in odd]
 
 
@@ -118,16 +123,18 @@ def not_a_scan(line: int, text: str) -> Problem:
     return Problem(line, f"{text!r} is no scan", "give a 4-D .nii or .nii.gz, or a CIFTI .dtseries.nii")
 
 
-def _entity(name: str, text: str) -> str | None:
+def _entity(name: str, text: str | None) -> str | None:
     """The label of a session or run without its prefix ("ses-pre" → "pre"); None when it is not letters and digits."""
+    if text is None:
+        return None
     prefix = {"session": "ses-", "run": "run-"}[name]
     label = text.removeprefix(prefix)
     return label if re.fullmatch(r"[A-Za-z0-9]+", label) else None
 
 
-def _agreed(path: Path, name: str, rows: list[tuple[Line, dict[str, str]]], problems: list[Problem]) -> Path | None:
+def _agreed(path: Path, name: str, rows: list[tuple[Line, Row]], problems: list[Problem]) -> Path | None:
     """The file that a person's rows name in a column of the person; None when none does or they differ."""
-    given = {resolve(path, row[name]): line for line, row in reversed(rows) if name in row}
+    given = {resolve(path, cell): line for line, row in reversed(rows) if (cell := row.get(name)) is not None}
     if not given:
         return None
     if len(given) > 1:

@@ -227,11 +227,14 @@ def test_hcp_volumes_can_be_chosen(scan: Make, tmp_path: Path) -> None:
     assert [run.bold for run in find_runs(tmp_path, "100307", "hcp:volume").runs] == [volume]
 
 
-def test_an_absent_label_lists_the_globs_tried_and_similar_labels(scan: Make, tmp_path: Path) -> None:
+def test_an_absent_label_names_the_layouts_tried_an_example_and_similar_labels(scan: Make, tmp_path: Path) -> None:
     scan(f"{FMRIPREP}_{MNI}_desc-preproc_bold.nii.gz")
-    message = r"no scan of sub-001; tried sub-001\[/ses-\*\]/func/.*MNINonLinear.* — did you mean sub-01\?"
+    example = r"\(e\.g\. sub-001/func/\*_desc-preproc_bold\.nii\.gz\)"
+    message = rf"^no scan of sub-001 in the layouts xcpd, fmriprep, hcp {example} .* — did you mean sub-01\?"
     with pytest.raises(InputError, match=message):
         find_runs(tmp_path, "001")
+    with pytest.raises(InputError, match=r"in the layouts hcp \(e\.g\. 001/MNINonLinear/"):
+        find_runs(tmp_path, "001", "hcp")
 
 
 def test_scans_one_folder_below_are_pointed_to(scan: Make, tmp_path: Path) -> None:

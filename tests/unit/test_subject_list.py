@@ -64,6 +64,39 @@ def test_a_hash_or_a_space_inside_a_path_belongs_to_it(touch: Write, listing: Wr
     assert read_subject_list(listing("my #1 scans/sub-01_bold.nii.gz"))[0].runs[0].bold == scan
 
 
+def test_a_comment_after_a_path_is_passed_over(touch: Write, listing: Write) -> None:
+    touch("sub-01_bold.nii.gz", "sub-#2_bold.nii.gz", "my #3 scans/sub-03_bold.nii.gz")
+    text = "sub-01_bold.nii.gz   # good\nmy #3 scans/sub-03_bold.nii.gz\t# once more #3, like a.nii\n"
+    subjects = read_subject_list(listing(text))
+    assert [subject.runs[0].bold.name for subject in subjects] == ["sub-01_bold.nii.gz", "sub-03_bold.nii.gz"]
+    with pytest.raises(InputError, match=r"no file .*sub-09_bold.nii.gz .*:2"):
+        read_subject_list(listing("sub-01_bold.nii.gz\nsub-09_bold.nii.gz # late\n"))
+    with pytest.raises(InputError, match=r"'sub-#2_bold.nii.gz' gives no id"):
+        read_subject_list(listing("sub-#2_bold.nii.gz # a hash in the name\n"))
+
+
+def test_a_comment_after_a_label_is_passed_over(touch: Write, listing: Write, tmp_path: Path) -> None:
+    touch("d/sub-01/func/sub-01_task-rest_space-MNI_desc-preproc_bold.nii.gz")
+    (subject,) = read_subject_list(listing("sub-01 # the first\n"), derivatives=tmp_path / "d")
+    assert subject.participant_id == "01"
+
+
+def test_an_empty_cell_is_none_even_where_something_lies_beside_the_scan(touch: Write, listing: Write) -> None:
+    stem = "sub-01_ses-pre_task-rest_run-2"
+    bold = touch(f"{stem}_space-MNI_desc-preproc_bold.nii.gz").name
+    confounds = touch(f"{stem}_desc-confounds_timeseries.tsv")
+    aseg = touch(f"{stem}_space-MNI_desc-aseg_dseg.nii.gz")
+    columns = "confounds\taseg\tsession\trun"
+    for empty in ("n/a", ""):
+        text = f"participant_id\tbold\t{columns}\n01\t{bold}" + f"\t{empty}" * 4
+        (subject,) = read_subject_list(listing(text))
+        (run,) = subject.runs
+        assert (run.confounds, subject.aseg, run.session, run.run) == (None, None, None, None)
+    (subject,) = read_subject_list(listing(f"participant_id\tbold\n01\t{bold}"))
+    (run,) = subject.runs
+    assert (run.confounds, subject.aseg, run.session, run.run) == (confounds, aseg, "pre", "2")
+
+
 def test_a_dtseries_is_recognised_by_its_name(touch: Write, listing: Write) -> None:
     touch("100307.dtseries.nii")
     (subject,) = read_subject_list(listing("100307.dtseries.nii"))
@@ -201,7 +234,7 @@ def test_several_sessions_are_joined_with_a_warning(touch: Write, listing: Write
             "only one of surface_left and surface_right .*:2",
         ),
         ("participant_id\tbold\trun\n1\ta.nii.gz\t../x\n", "run '../x' is not letters and digits only .*:2"),
-        ("participant_id\tbold\n1\ta.nii.gz\n1\ta.nii.gz\n", "a.nii.gz of sub-1 is given to sub-1 already"),
+        ("participant_id\tbold\n1\ta.nii.gz\n1\ta.nii.gz\n", "the same scan a.nii.gz is given twice to sub-1 "),
         ("participant_id\tbold\n1\ta.nii.gz\n2\ta.nii.gz\n", "a.nii.gz of sub-2 is given to sub-1 already .*:3"),
         (
             "participant_id\tbold\taseg\n1\ta.nii.gz\ta.nii.gz\n1\tb.nii.gz\tb.nii.gz\n",
