@@ -72,6 +72,7 @@ class CheckedStream:
         self.compressed = self._pending.startswith(_GZIP)
         self._decoder = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
         self._ahead = b""
+        self._claimed, self._given = 0, 0
 
     def __enter__(self) -> "CheckedStream":
         return self
@@ -84,6 +85,7 @@ class CheckedStream:
 
     def expect(self, size: int) -> None:
         """Refuse, before anything is allocated, a claimed total of `size` bytes that this file cannot hold."""
+        self._claimed = size
         if (self.file_size != size) if not self.compressed else (size > _DEFLATE_RATIO * self.file_size):
             longer = "more" if size > self.file_size else "fewer"
             raise InputError(
@@ -103,8 +105,14 @@ class CheckedStream:
         while size:
             piece, self._ahead = (self._ahead[:size], self._ahead[size:]) if self._ahead else (self._next(size), b"")
             if not piece:
-                raise InputError(self.path, f"{size} bytes are missing at its end", remedy="copy the file again")
+                claimed = max(self._claimed, self._given + size)
+                raise InputError(
+                    self.path,
+                    f"it ends after {self._given} of the {claimed} bytes that its header claims",
+                    remedy="the file is cut short or its header damaged; copy or write it again",
+                )
             size -= len(piece)
+            self._given += len(piece)
             yield piece
 
     def read(self, size: int) -> bytes:

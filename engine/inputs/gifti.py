@@ -10,13 +10,15 @@ import xml.parsers.expat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import CheckedStream
 from thalgpu.errors import InputError
+
+Side: TypeAlias = Literal["left", "right"]
 
 _DTYPES = {
     "NIFTI_TYPE_UINT8": "u1", "NIFTI_TYPE_INT8": "i1", "NIFTI_TYPE_INT16": "i2", "NIFTI_TYPE_UINT16": "u2",
@@ -31,12 +33,16 @@ _XML_FAILURES = (xml.parsers.expat.ExpatError, LookupError, ValueError)
 
 @dataclass(frozen=True)
 class GiftiImage:
-    """Arrays of a GIFTI file in their order, with the intents they carry, the label table, and the file's SHA-256."""
+    """Arrays of a GIFTI file in their order, with the intents they carry, the label table, and the file's SHA-256.
+
+    `structure` is its first AnatomicalStructurePrimary ("CortexLeft"), or "".
+    """
 
     arrays: tuple[NDArray[Any], ...]
     intents: tuple[str, ...]
     labels: dict[int, str]
     sha256: str
+    structure: str = ""
 
 
 def read_gifti(path: Path, *, vertices: NDArray[np.int64] | None = None, n_vertices: int | None = None) -> GiftiImage:
@@ -61,21 +67,42 @@ def read_gifti(path: Path, *, vertices: NDArray[np.int64] | None = None, n_verti
         sha256 = stream.finish()
     if reader.n_claimed is not None and reader.n_claimed != len(reader.arrays):
         raise InputError(path, f"{len(reader.arrays)} arrays instead of {reader.n_claimed}", at="NumberOfDataArrays")
-    return GiftiImage(tuple(reader.arrays), tuple(reader.intents), reader.labels, sha256)
+    return GiftiImage(tuple(reader.arrays), tuple(reader.intents), reader.labels, sha256, reader.structure)
 
 
-def read_gifti_shape(path: Path) -> tuple[int, int]:
-    """(n_vertices, n_timepoints) from the start of a functional GIFTI file; no data are decoded."""
+@dataclass(frozen=True)
+class GiftiShape:
+    """What the start of a functional GIFTI file says; `structure` as in `GiftiImage`."""
+
+    n_vertices: int
+    n_timepoints: int
+    structure: str
+
+
+def require_side(path: Path, structure: str, side: Side) -> None:
+    """InputError for a file whose own metadata say that it is the other hemisphere; those that say nothing pass."""
+    other = "right" if side == "left" else "left"
+    if structure.lower().endswith(other):
+        raise InputError(
+            path,
+            f"the {side} surface is {structure} by its own metadata",
+            at="AnatomicalStructurePrimary",
+            remedy="exchange the two files: left comes first",
+        )
+
+
+def read_gifti_shape(path: Path) -> GiftiShape:
+    """The start of a functional GIFTI file, up to the first data; these are not decoded."""
     reader = _Reader(path, decode=False)
     with CheckedStream(path) as stream:
         for piece in stream.rest():
             reader.feed(piece)
-            if reader.first_dims:
+            if reader.in_data:
                 break
     if not reader.first_dims:
         raise InputError(path, "no data arrays", remedy="give a .func.gii file")
     n_vertices, *columns = reader.first_dims
-    return n_vertices, (reader.n_claimed or 1) * math.prod(columns)
+    return GiftiShape(n_vertices, (reader.n_claimed or 1) * math.prod(columns), reader.structure)
 
 
 class _Reader:
@@ -95,6 +122,9 @@ class _Reader:
         self.labels: dict[int, str] = {}
         self.n_claimed: int | None = None
         self.first_dims: tuple[int, ...] = ()
+        self.in_data = False
+        self.structure = ""
+        self._name = ""
         self._array: dict[str, str] = {}
         self._dims: tuple[int, ...] = ()
         self._key = 0
@@ -137,18 +167,26 @@ class _Reader:
         elif name == "Data":
             if not self._array:
                 raise self._fail("data outside an array", "Data")
+            self.in_data = True
             self._text = [] if self.decode else None
+        elif name in ("Name", "Value"):
+            self._text = []
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
             self._text.append(text)
 
     def _end(self, name: str) -> None:
-        if self._text is None or name not in ("Data", "Label"):
+        if self._text is None or name not in ("Data", "Label", "Name", "Value"):
             return
         text, self._text = "".join(self._text), None
         if name == "Label":
             self.labels[self._key] = text.strip()
+        elif name == "Name":
+            self._name = text.strip()
+        elif name == "Value":
+            if self._name == "AnatomicalStructurePrimary":
+                self.structure = self.structure or text.strip()
         else:
             values = self._values(text)
             self.arrays.append(values if self.vertices is None else values[self.vertices])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import CheckedStream, open_nifti
 from thalgpu.engine.inputs.cifti import CiftiHeader, is_cifti, open_cifti
-from thalgpu.engine.inputs.gifti import read_gifti_shape
+from thalgpu.engine.inputs.gifti import read_gifti_shape, require_side
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.nifti import NiftiHeader
 from thalgpu.errors import InputError
@@ -57,12 +57,16 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def read_surface_header(paths: tuple[Path, Path]) -> ImageHeader:
-    """Header of a left and a right `func.gii`, whose numbers of volumes must agree."""
-    (n_left, n_volumes), (n_right, n_other) = (read_gifti_shape(path) for path in paths)
-    if n_volumes != n_other:
-        raise InputError(paths[1], f"{n_other} volumes where the left hemisphere {paths[0]} has {n_volumes}")
+    """Header of a left and a right `func.gii`, whose numbers of volumes must agree and whose sides must be right."""
+    left, right = (read_gifti_shape(path) for path in paths)
+    require_side(paths[0], left.structure, "left")
+    require_side(paths[1], right.structure, "right")
+    n_volumes = left.n_timepoints
+    if n_volumes != right.n_timepoints:
+        raise InputError(paths[1], f"{right.n_timepoints} volumes where the left hemisphere {paths[0]} has {n_volumes}")
     _require_volumes(n_volumes, paths[0])
-    return ImageHeader(SurfaceGrid(n_left, n_right), n_volumes, None, 4 * n_volumes * (n_left + n_right))
+    n_bytes = 4 * n_volumes * (left.n_vertices + right.n_vertices)
+    return ImageHeader(SurfaceGrid(left.n_vertices, right.n_vertices), n_volumes, None, n_bytes)
 
 
 def volume_header(nifti: NiftiHeader, path: Path) -> ImageHeader:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import CheckedStream, open_nifti, read_bytes, read_nifti
 from thalgpu.engine.inputs.cifti import is_cifti, read_cifti
-from thalgpu.engine.inputs.gifti import read_gifti
+from thalgpu.engine.inputs.gifti import Side, read_gifti, require_side
 from thalgpu.engine.inputs.headers import volume_grid
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid
 from thalgpu.errors import InputError
@@ -56,9 +56,9 @@ def read_label_image(text: str) -> LabelImage:
     Parameters
     ----------
     text : FILE is a 3-D NIfTI, a CIFTI dlabel or dscalar with one map, or a pair `LEFT.gii,RIGHT.gii` (label, shape or
-        func with one map each). LABELS are separated by commas: whole numbers, ranges such as 1001-1035, or names from
-        the file's own table, or for a NIfTI from the `.tsv` of the same name (columns `index` and `name`). Without
-        LABELS all are taken.
+        func with one map each). LABELS are separated by commas: whole numbers; ranges such as 1001-1035, both ends of
+        which must occur, and between them what occurs is taken; or names from the file's own table, or for a NIfTI from
+        the `.tsv` of the same name (columns `index` and `name`). Without LABELS all are taken.
 
     Returns
     -------
@@ -178,8 +178,10 @@ def _cifti(text: str, path: Path) -> LabelImage:
 
 def _surfaces(text: str, left: Path, right: Path) -> LabelImage:
     values, names = [], {}
-    for path in (left, right):
+    sides: tuple[Side, Side] = ("left", "right")
+    for path, side in zip((left, right), sides, strict=True):
         image = read_gifti(path)
+        require_side(path, image.structure, side)
         _require_one_map(path, len(image.arrays))
         values.append(_as_labels(image.arrays[0].ravel(), path))
         names.update(image.labels)
@@ -236,11 +238,13 @@ def _asked(image: LabelImage, path: Path, token: str) -> Iterable[int]:
     if interval:
         low, high = int(interval[1]), int(interval[2] or interval[1])
         found = labels[(labels >= low) & (labels <= high)].tolist()
+        absent = [str(end) for end in (low, high) if end not in found]
     else:
         named = {label for label, name in image.names.items() if name.casefold() == token.casefold()}
         found = [label for label in labels.tolist() if label in named]
-    if not found:
+        absent = [] if found else [token]
+    if absent:
         shown = ", ".join(f"{label} {image.names.get(label, '')}".strip() for label in labels[:8].tolist())
         more = f" and {len(labels) - 8} others" if len(labels) > 8 else ""
-        raise InputError(path, f"label {token!r} does not occur", at=token, remedy=f"it has {shown}{more}")
+        raise InputError(path, f"label {absent[0]!r} does not occur", at=token, remedy=f"it has {shown}{more}")
     return list(found)

@@ -155,6 +155,7 @@ def _own_structures(example: Subject, grid: Grid, part: Part) -> Region | None:
         return region_from_elements(f"{part} of {run.bold.name}", grid, flat) if flat.size else None
     if part == "thalamus" or run.surfaces is None:
         return None
+    read_surface_header(run.surfaces)  # before their vertices are believed: sides and lengths
     left, right = (_varying_vertices(file) for file in run.surfaces)
     flat = np.flatnonzero(np.concatenate([left, right]))
     source = f"vertices of {run.surfaces[0].name} and {run.surfaces[1].name}"

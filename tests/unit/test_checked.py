@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from thalgpu.engine.inputs.checked import CheckedStream, read_bytes, read_nifti
+from thalgpu.engine.inputs.checked import CheckedStream, open_nifti, read_bytes, read_nifti
 from thalgpu.errors import InputError
 
 
@@ -160,6 +160,16 @@ def test_a_compressed_image_that_goes_on_after_its_claim_is_refused(tmp_path):
     content = nifti_bytes(np.ones((2, 2, 2), "i2")) + bytes(100)
     with pytest.raises(InputError, match="more data than"):
         read_nifti(write(tmp_path / "x.nii.gz", gzip.compress(content)))
+
+
+def test_a_compressed_image_that_ends_early_says_how_much_is_missing(tmp_path):
+    content = nifti_bytes(np.ones((2, 2, 2), "i2"), dim=[4, 2, 2, 2, 1000, 1, 1, 1])
+    path = write(tmp_path / "x.nii.gz", gzip.compress(content))
+    with CheckedStream(path) as stream:
+        stream.read(open_nifti(stream).offset)
+        stream.read(16)  # the one volume that is there
+        with pytest.raises(InputError, match="ends after 368 of the 16352 bytes"):
+            stream.read(16)
 
 
 def test_a_claim_that_no_compressed_file_can_hold_is_refused_before_reading(tmp_path):

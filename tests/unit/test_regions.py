@@ -12,6 +12,7 @@ import pytest
 from nibabel import cifti2
 from numpy.typing import NDArray
 
+from thalgpu.engine.inputs.gifti import read_gifti, read_gifti_shape
 from thalgpu.engine.inputs.model import LEFT, MIDLINE, RIGHT, CiftiGrid, Region, Run, Subject, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region, region_key, select_hemisphere, subset
 from thalgpu.errors import InputError, ThalgpuWarning
@@ -101,7 +102,8 @@ def test_a_label_image_of_the_thalamus_is_one_mask(cohort: Any, volume: Write, m
 
 
 @pytest.mark.parametrize(
-    ("labels", "n_voxels"), [("7", 18), ("7,12", 45), ("5-12", 45), ("Front", 18), ("front,30", 27), (" 12 , 7-8", 45)]
+    ("labels", "n_voxels"),
+    [("7", 18), ("7,12", 45), ("7-30", 54), ("7-7", 18), ("Front", 18), ("front,30", 27), (" 12 , 7-7", 45)],
 )
 def test_labels_are_chosen_by_number_range_or_name(
     cohort: Any, volume: Write, masks: dict[str, str], labels: str, n_voxels: int
@@ -239,6 +241,9 @@ def test_nan_outside_a_mask_counts_as_outside(cohort: Any, volume: Write, masks:
     ("suffix", "message"),
     [
         (":99", "label '99' does not occur .* it has 1"),
+        (":1-3", "label '3' does not occur .* it has 1"),
+        (":0-1", "label '0' does not occur"),
+        (":3-1", "label '3' does not occur"),
         (":Pulvinar", "label 'Pulvinar' does not occur"),
         (":", "no label after the colon"),
         (":1,", "label '' does not occur"),
@@ -378,8 +383,12 @@ def test_a_volume_for_cifti_scans_is_refused_naming_both(
 # Surfaces -------------------------------------------------------------------------------------------------------------
 
 
-def save_gifti(path: Path, arrays: list[NDArray[Any]], intent: str, table: dict[int, str] | None = None) -> Path:
+def save_gifti(
+    path: Path, arrays: list[NDArray[Any]], intent: str, table: dict[int, str] | None = None, structure: str = ""
+) -> Path:
     image = nib.GiftiImage(darrays=[nib.gifti.GiftiDataArray(array, intent=intent) for array in arrays])
+    if structure:
+        image.meta["AnatomicalStructurePrimary"] = structure
     for key, name in (table or {}).items():
         label = nib.gifti.GiftiLabel(key)
         label.label = name
@@ -424,6 +433,51 @@ def test_a_pair_of_label_giis_gives_parcels_of_each_side(
     np.testing.assert_array_equal(cortex.parcel_hemisphere, [LEFT, LEFT, RIGHT, RIGHT])
     _, cortex = find_regions(surfaces, thalamus=masks["thalamus"], cortex=f"{left},{right}:b")
     np.testing.assert_array_equal(cortex.flat, [6, 7, 8, 9, 16, 17, 18, 19])
+
+
+@pytest.fixture
+def sided(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, Path]:
+    """A left and a right func.gii that say which they are."""
+    left, right = (
+        save_gifti(
+            tmp_path / f"sided-{side}.func.gii",
+            list(rng.normal(size=(12, 10)).astype("f4")),
+            "NIFTI_INTENT_TIME_SERIES",
+            structure=f"Cortex{side}",
+        )
+        for side in ("Left", "Right")
+    )
+    return left, right
+
+
+def test_exchanged_surfaces_of_a_scan_are_refused(cohort: Any, masks: dict[str, str], sided: tuple[Path, Path]) -> None:
+    bold = cohort(1)[0].runs[0].bold
+    right_way, exchanged = (Subject("0", (Run(bold, surfaces=pair),), 1) for pair in (sided, sided[::-1]))
+    _, cortex = find_regions([right_way], thalamus=masks["thalamus"], cortex=None)
+    check_grids(right_way, [cortex])
+    message = r"the left surface is CortexRight by its own metadata .*sided-Right.* exchange the two files"
+    with pytest.raises(InputError, match=message):
+        check_grids(exchanged, [cortex])
+    with pytest.raises(InputError, match=message):
+        find_regions([exchanged], thalamus=masks["thalamus"], cortex=None)
+
+
+def test_exchanged_surfaces_of_a_region_are_refused(cohort: Any, masks: dict[str, str], tmp_path: Path) -> None:
+    left, right = (
+        save_gifti(tmp_path / f"{side}.shape.gii", [np.ones(10, "f4")], "NIFTI_INTENT_SHAPE", structure=side)
+        for side in ("CORTEX_LEFT", "CORTEX_RIGHT")
+    )
+    assert find_regions(cohort(), thalamus=masks["thalamus"], cortex=f"{left},{right}")[1].n_units == 20
+    with pytest.raises(InputError, match="the left surface is CORTEX_RIGHT"):
+        find_regions(cohort(), thalamus=masks["thalamus"], cortex=f"{right},{left}")
+
+
+def test_a_side_named_in_the_array_alone_is_believed(tmp_path: Path) -> None:
+    path = save_gifti(tmp_path / "x.func.gii", [np.zeros(4, "f4")] * 12, "NIFTI_INTENT_TIME_SERIES")
+    image: Any = nib.load(path)
+    image.darrays[0].meta["AnatomicalStructurePrimary"] = "CortexRight"
+    nib.save(image, path)
+    assert read_gifti_shape(path).structure == read_gifti(path).structure == "CortexRight"
 
 
 def test_a_subject_without_surfaces_is_refused_alone(
