@@ -24,6 +24,8 @@ class GradientsPlan:
     n_voxels, n_targets, n_timepoints : the largest over subjects and embeddings.
     n_elements : thalamic voxels and target voxels or vertices read from each scan.
     workers : processes that will run side by side.
+    in_process : the work is done in this process, where one task's death would be that of all: only on request, or for
+        one subject.
     device : where arrays are worked on.
     worker_bytes : peak memory of one process.
     memory_bytes : what the run may take altogether.
@@ -36,6 +38,7 @@ class GradientsPlan:
     n_timepoints: int
     n_elements: int
     workers: int
+    in_process: bool
     device: str
     worker_bytes: int
     memory_bytes: int
@@ -45,6 +48,7 @@ class GradientsPlan:
 def plan_gradients(
     *,
     n_subjects: int,
+    n_parts: int,
     n_voxels: int,
     n_targets: int,
     n_timepoints: int,
@@ -58,6 +62,7 @@ def plan_gradients(
 
     Parameters
     ----------
+    n_parts : embeddings a subject.
     volume_bytes : size of one decompressed volume of a scan, which the reader holds a few of.
     workers : processes asked for; None for one a core.
     memory : bytes allowed; None for 90 % of what is free now.
@@ -76,8 +81,9 @@ def plan_gradients(
             f"one subject needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
             remedy="raise --memory, use a parcellation as --cortex, or a machine with more memory",
         )
-    maps = 4 * options.n_components * n_voxels * 3
-    subject_bytes = 2 * n_voxels**2 + connectivity + maps + 2**16
+    projections = n_targets if "projections" in options.keep else 0
+    maps = 4 * options.n_components * 3 * (n_voxels + projections)
+    part_bytes = 2 * n_voxels**2 + connectivity + maps + 2**16
     return GradientsPlan(
         n_subjects=n_subjects,
         n_voxels=n_voxels,
@@ -85,10 +91,11 @@ def plan_gradients(
         n_timepoints=n_timepoints,
         n_elements=n_elements,
         workers=max(1, min(workers or usable_cores(), n_subjects, fitting)),
+        in_process=workers == 1 or n_subjects == 1,
         device="cpu",
         worker_bytes=worker_bytes,
         memory_bytes=allowed,
-        disk_bytes=n_subjects * subject_bytes,
+        disk_bytes=n_subjects * n_parts * part_bytes,
     )
 
 

@@ -45,12 +45,13 @@ class InProcessExecutor(Executor):
 
 
 class Workers:
-    """Runs tasks in `n_workers` local processes; one worker means this process itself.
+    """Runs tasks in `n_workers` local processes, or one after the other in this process itself.
 
     Processes start with the first task and serve every later stage. Use it as a context manager.
     """
 
-    def __init__(self, n_workers: int, interrupts: Interrupts) -> None:
+    def __init__(self, n_workers: int, interrupts: Interrupts, *, in_process: bool = False) -> None:
+        self._in_process = in_process
         self._n_workers = n_workers
         self._interrupts = interrupts
         self._executor: Executor | None = None
@@ -120,7 +121,7 @@ class Workers:
 
     def _open(self) -> Executor:
         if self._executor is None:
-            self._executor = InProcessExecutor() if self._n_workers == 1 else _process_pool(self._n_workers)
+            self._executor = InProcessExecutor() if self._in_process else _process_pool(self._n_workers)
         return self._executor
 
     def _close(self) -> None:

@@ -225,7 +225,7 @@ def _summary(task: AlignTask, aligned: NDArray[np.float32], covered: NDArray[np.
         row[f"{name}_variance"] = float(values[covered].var())
         row[f"{name}_r_template"] = _correlation(values[shared], template.gradients[shared, number].astype(np.float64))
         if task.nuclei is not None:
-            row |= {f"{name}_{label}": mean for label, mean in task.nuclei.means(values, covered).items()}
+            row |= {f"{name}_nucleus_{label}": mean for label, mean in task.nuclei.means(values, covered).items()}
     return row
 
 

@@ -78,7 +78,7 @@ def run_gradients(
     with (
         hold(request.out),
         catch_interrupts() as interrupts,
-        Workers(prepared.plan.workers, interrupts) as workers,
+        Workers(prepared.plan.workers, interrupts, in_process=prepared.plan.in_process) as workers,
     ):
         check_same_options(request, prepared)
         sweep_temporaries(request.out)

@@ -74,7 +74,7 @@ def make_template(
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always", ThalgpuWarning)
         template, affinity = _estimate(out, part, records, options)
-        if left is not None:
+        if left is not None and options.template in POOLS:  # a file holds both sides as they are
             template = _onto_mirror_of(left, template, part, options)
     remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     datasets: dict[str, NDArray[Any]] = {

@@ -96,7 +96,7 @@ def prepare(request: GradientsRequest) -> Prepared:
         thalamus, cortex = find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
     remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     parts = split_parts(thalamus, cortex, request.options)
-    _check_parts(parts, request.options)
+    _check_parts(parts, request.options, request.out)
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
     if nuclei is not None:
         for part in parts:
@@ -106,6 +106,7 @@ def prepare(request: GradientsRequest) -> Prepared:
         raise next(iter(rejected.values()))
     plan = plan_gradients(
         n_subjects=len(usable),
+        n_parts=len(parts),
         n_voxels=max(part.n_voxels for part in parts),
         n_targets=max(len(part.targets) for part in parts),
         n_timepoints=max(sum(header.n_timepoints for header in scans) for scans in headers),
@@ -118,10 +119,12 @@ def prepare(request: GradientsRequest) -> Prepared:
     return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, remarks)
 
 
-def _check_parts(parts: Sequence[Part], options: GradientOptions) -> None:
+def _check_parts(parts: Sequence[Part], options: GradientOptions, out: Path) -> None:
     """What the group stages will need, before hours are spent on the subjects."""
     for part in parts:
         if options.template not in POOLS:
+            if Path(options.template).resolve().is_relative_to(out.resolve()):
+                raise UsageError("--template lies in the output folder", remedy="copy it, or choose another --out")
             read_template(part, options)
         if part.thalamus.xyz is None and (options.trend_surface or options.hemisphere == "separate"):
             option = "--trend-surface" if options.trend_surface else "--hemisphere separate"

@@ -8,7 +8,14 @@ from thalgpu.engine.plan import INTERPRETER_BYTES, format_bytes, parse_bytes, pl
 from thalgpu.errors import ResourceError
 
 GB = 2**30
-SHAPE = {"n_subjects": 8, "n_voxels": 2248, "n_targets": 20_000, "n_timepoints": 300, "n_elements": 22_248}
+SHAPE = {
+    "n_subjects": 8,
+    "n_parts": 1,
+    "n_voxels": 2248,
+    "n_targets": 20_000,
+    "n_timepoints": 300,
+    "n_elements": 22_248,
+}
 
 
 DEFAULTS = GradientOptions()
@@ -112,3 +119,11 @@ def test_what_is_no_size_is_refused(text):
 )
 def test_sizes_are_told(count, text):
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [({"workers": 1}, True), ({"n_subjects": 1}, True), ({"workers": 2}, False), ({"memory": 2 * GB}, False)],
+)
+def test_work_stays_in_this_process_only_on_request_or_for_one_subject(changed, expected):
+    assert plan(**changed).in_process is expected

@@ -32,7 +32,7 @@ def poison(path: Path) -> partial:
 
 def run_all(tasks, n_workers, stop=None):
     """Outcomes by the position of their task."""
-    with Workers(n_workers, stop or Interrupts()) as workers:
+    with Workers(n_workers, stop or Interrupts(), in_process=n_workers == 1) as workers:
         found = list(workers.run(operator.call, tasks))
     return {next(i for i, task in enumerate(tasks) if same(task, one.task)): one for one in found}
 
@@ -95,7 +95,7 @@ def test_workers_serve_another_stage_after_a_death(tmp_path):
 def test_nothing_new_starts_after_an_interrupt(n_workers):
     stop = Interrupts()
     found = []
-    with Workers(n_workers, stop) as workers:
+    with Workers(n_workers, stop, in_process=n_workers == 1) as workers:
         for outcome in workers.run(operator.call, [partial(time.sleep, 0.2), *ROOTS, *ROOTS]):
             found.append(outcome)
             stop.signal_number, stop.since = signal.SIGTERM, time.monotonic()
