@@ -1,9 +1,49 @@
 """Checks that every array operation makes of what it is given."""
 
+import numpy as np
+
 from thalgpu.errors import NumericsError
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
 
 _ROWS = 64
+
+
+def as_floats(name: str, x: object, *, n_axes: int = 2) -> Array:
+    """The array that public functions work on: one layout, one byte order and two dtypes, so that equal values give
+    equal bits whatever they came in.
+
+    Parameters
+    ----------
+    name : what the caller knows the array by.
+    x : NumPy or CuPy array of float32 or float64 in any byte order and memory layout, or of integers.
+    n_axes : how many axes it must have.
+
+    Returns
+    -------
+    The same array where it is C-contiguous and native, a copy where it is not; float64 for integers.
+
+    Raises
+    ------
+    NumericsError
+        Anything but an array (lists, DataFrames, None, generators, …), masked arrays, other dtypes, another number of
+        axes, or nothing in it.
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        raise NumericsError(f"{name} is a masked array", remedy="leave the masked entries out and give a plain array")
+    if not (isinstance(x, np.ndarray) or is_device(x)):
+        remedy = "give its .to_numpy()" if hasattr(x, "to_numpy") else "give a NumPy array"
+        raise NumericsError(f"{name} is a {type(x).__name__}, not a NumPy or CuPy array", remedy=remedy)
+    if x.dtype.kind not in "iuf" or (x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)):
+        raise NumericsError(f"{name} must be float32 or float64, not {x.dtype}", remedy="convert it with .astype")
+    if x.ndim != n_axes:
+        raise NumericsError(f"{name} must have {n_axes} axes, not the shape {x.shape}")
+    if 0 in x.shape:
+        raise NumericsError(f"{name} is empty: {' × '.join(map(str, x.shape))}")
+    dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float64)
+    if is_device(x):
+        on_device: Array = get_namespace(x).ascontiguousarray(x, dtype=dtype)
+        return on_device
+    return np.require(x, dtype=dtype, requirements=["C", "ALIGNED", "ENSUREARRAY"])
 
 
 def require_matrix(name: str, x: Array) -> None:

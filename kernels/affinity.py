@@ -9,6 +9,8 @@ KERNELS = ("normalized_angle", "cosine", "pearson", "spearman", "gaussian", "eta
 CENTRED = ("pearson", "spearman", "gaussian", "eta2")
 _ROWS = 64
 _ROUNDING = 8.0
+_SMALLEST = 2.0**26
+"""Squared norms below so many times the smallest normal number have lost digits, and their inverse may overflow."""
 
 
 def affinity_from_gram(
@@ -37,7 +39,7 @@ def affinity_from_gram(
     Raises
     ------
     NumericsError
-        Unknown kernel, gamma not positive, or products that overflow.
+        Unknown kernel, gamma not positive, products that overflow, or products too small to divide by.
 
     Notes
     -----
@@ -58,6 +60,8 @@ def affinity_from_gram(
     root = math.sqrt(n_targets)
     offset = ((means - means.mean()) * root).astype(gram.dtype) if kernel in CENTRED else q
     present = _has_direction(q, means * root, kernel)
+    if kernel not in ("gaussian", "eta2") and bool((present & (q < _SMALLEST * xp.finfo(q.dtype).tiny)).any()):
+        raise NumericsError("connectivity values are too small: their products vanish", remedy="rescale them")
     for start in range(0, len(gram), _ROWS):
         rows = slice(start, start + _ROWS)
         block = gram[rows]

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from thalgpu.engine.config import Kernel
-from thalgpu.engine.gradients.connectivity import require_series
+from thalgpu.engine.gradients.connectivity import as_series
+from thalgpu.engine.gradients.options import require_kernel_options
 from thalgpu.engine.gradients.profiles import Profiles, column_tiles, computed_profiles, read_profiles, row_blocks
-from thalgpu.kernels._checks import require_finite, require_matrix
+from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace
-from thalgpu.kernels.affinity import CENTRED, affinity_from_gram
+from thalgpu.kernels.affinity import CENTRED, KERNELS, affinity_from_gram
 from thalgpu.kernels.gram import add_gram, cross_products, mirror
+from thalgpu.kernels.scaling import product_scale
 from thalgpu.kernels.sparsify import n_kept
 from thalgpu.kernels.standardize import standardize
 
@@ -26,7 +28,7 @@ def compute_affinity(
     Parameters
     ----------
     connectivity : (n_voxels, n_targets) float32 or float64
-        Finite. Not modified.
+        Finite; integers are taken as float64. Not modified.
     kernel : how two rows are compared; formulas in `thalgpu.kernels.affinity.affinity_from_gram`.
     sparsity : fraction of each row that is set to zero first, 0 <= sparsity < 1; int(n_targets × (1 - sparsity)) stay.
     non_negative : whether negative affinities are set to zero.
@@ -41,7 +43,10 @@ def compute_affinity(
     Raises
     ------
     NumericsError
-        Not finite, nothing left after sparsification, or an unknown kernel.
+        Not an array of numbers, not finite, nothing left after sparsification, or values whose squares leave the range
+        of their dtype under a kernel that depends on their size ("gaussian", "eta2").
+    UsageError
+        An unknown kernel, or a sparsity or gamma out of range.
 
     Notes
     -----
@@ -50,9 +55,10 @@ def compute_affinity(
     affinity carries an error below 1e-5, but normalized_angle up to 5e-4 between parallel rows, where acos amplifies
     it; float64 input is computed in float64 throughout.
     """
-    require_matrix("connectivity", connectivity)
-    require_finite("connectivity", connectivity)
-    return _affinity(read_profiles(connectivity), kernel, sparsity, non_negative, gamma)
+    require_kernel_options(kernel, sparsity, gamma, KERNELS)
+    matrix = as_floats("connectivity", connectivity)
+    scale = product_scale("connectivity", matrix, kernel, sparse=sparsity > 0)
+    return _affinity(read_profiles(matrix, scale), kernel, sparsity, non_negative, gamma)
 
 
 def affinity_from_timeseries(
@@ -84,7 +90,7 @@ def affinity_from_timeseries(
 
     Raises
     ------
-    NumericsError
+    NumericsError, UsageError
         As `connectivity` and `compute_affinity`.
 
     Notes
@@ -95,7 +101,8 @@ def affinity_from_timeseries(
     bits, so that exactly k entries a row stay. Ranks ("spearman") need whole rows: they are then computed once for each
     pair of row blocks. Memory beyond the series and their standardised copies: the result, and tiles of some 40 MB.
     """
-    require_series(seed_ts, target_ts)
+    require_kernel_options(kernel, sparsity, gamma, KERNELS)
+    seed_ts, target_ts = as_series(seed_ts, target_ts)
     (n_timepoints, n_voxels), n_targets = seed_ts.shape, target_ts.shape[1]
     seed = [standardize(seed_ts[:, part])[0] for part in row_blocks(n_voxels, n_targets)]
     target = [standardize(target_ts[:, part])[0] for part in column_tiles(n_targets)]

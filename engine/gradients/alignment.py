@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from thalgpu.errors import NumericsError, UsageError
+from thalgpu.engine.gradients.options import require_whole
+from thalgpu.errors import NumericsError
+from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace, like, to_host
 
 MAX_ITERATIONS = 10
@@ -20,7 +22,7 @@ class Alignment:
 
     Attributes
     ----------
-    aligned : (n_voxels, n_components), dtype of the source; `source @ rotation`.
+    aligned : (n_voxels, n_components), dtype of the source, float64 for integers; `source @ rotation`.
     rotation : (n_components, n_components) float64 on the host, orthogonal.
     """
 
@@ -67,7 +69,10 @@ def procrustes(source: Array, target: Array, *, n_align: int | None = None, cove
     Raises
     ------
     NumericsError
-        Shapes that differ, or values that are not finite.
+        Not arrays of numbers, shapes that differ, values that are not finite, or a `covered` that is not boolean, of
+        another length, or nowhere true.
+    UsageError
+        n_align is not a whole number above 0.
 
     Notes
     -----
@@ -76,17 +81,28 @@ def procrustes(source: Array, target: Array, *, n_align: int | None = None, cove
     components make T easier to determine but let lower gradients leak into the first: report `n_align`.
     """
     namespace = get_namespace(source, target)
-    if source.shape != target.shape or source.ndim != 2:
+    source, target = as_floats("source", source), as_floats("target", target)
+    if source.shape != target.shape:
         raise NumericsError(f"gradients of shape {source.shape} cannot be aligned to those of shape {target.shape}")
-    if n_align is not None and n_align < 1:
-        raise UsageError(f"{n_align} components to align", remedy="align one at least")
+    if n_align is not None:
+        require_whole("n_align", n_align)
     wide, goal = source.astype(namespace.float64), target.astype(namespace.float64)
-    rows = slice(None) if covered is None else covered
+    rows = slice(None) if covered is None else _checked_rows(covered, len(source))
     product = to_host(wide[rows].T @ goal[rows])
     if not np.isfinite(product).all():
         raise NumericsError("gradients to align are not finite")
     rotation = _rotation(product, n_align)
     return Alignment((wide @ like(rotation, wide)).astype(source.dtype), rotation)
+
+
+def _checked_rows(covered: Array, n_voxels: int) -> Array:
+    """The mask of rows; NumericsError where it is something else, such as a list of indices."""
+    shape, dtype = getattr(covered, "shape", None), getattr(covered, "dtype", type(covered).__name__)
+    if shape != (n_voxels,) or dtype != np.dtype(bool) or isinstance(covered, np.ma.MaskedArray):
+        raise NumericsError(f"covered must be an array of {n_voxels} booleans, not {dtype} of shape {shape}")
+    if not bool(covered.any()):
+        raise NumericsError("covered holds for no voxel, so there is nothing to align by")
+    return covered
 
 
 def _rotation(product: NDArray[np.float64], n_align: int | None) -> NDArray[np.float64]:
@@ -127,10 +143,12 @@ def generalised_procrustes(
     than 1e-5 from one round to the next. Differs from BrainSpace in: the subjects are aligned to the reference that is
     returned, not to the one before it.
     """
+    gradients = [as_floats("gradients", one) for one in gradients]
     if not gradients:
         raise NumericsError("there are no gradients to align")
     if reference is None:
         reference = _mean_aligned(gradients, gradients[0], n_align)
+    reference = as_floats("reference", reference)
     moved = np.inf
     for n_iterations in range(1, MAX_ITERATIONS + 1):  # noqa: B007 -- how many there were is part of the result
         renewed = _mean_aligned(gradients, reference, n_align)

@@ -1,22 +1,25 @@
 """Embeddings of an affinity matrix: diffusion map, Laplacian eigenmap, principal components."""
 
-import warnings
+import math
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.config import Approach, Graph
 from thalgpu.engine.gradients.checks import checked_affinity, checked_graph
+from thalgpu.engine.gradients.eigengaps import relative_gaps, warn_where_close
 from thalgpu.engine.gradients.graph import epsilon_graph
+from thalgpu.engine.gradients.options import require_between, require_choice
 from thalgpu.engine.gradients.signs import fix_signs
-from thalgpu.errors import EigengapWarning, NumericsError, UsageError
+from thalgpu.errors import NumericsError, UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, like
 from thalgpu.kernels.eigen import leading_eigenpairs
 from thalgpu.kernels.laplacian import symmetric_operator
 
-GAP_TOLERANCE = 1e-4
-"""Relative eigengap below which the rounding of a float32 affinity (1e-6 of λ) can turn a component by 0.01 rad."""
+LEAST_POWER = 1e-30
+"""Smallest |λ^t| that maps are scaled by: smaller ones would leave float32's range, and the map would be all zero."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Embedding:
 
     Attributes
     ----------
-    gradients : (n_voxels, n_components), in descending order of what they explain; the dtype of the affinity.
+    gradients : (n_voxels, n_components), in descending order of what they explain; the dtype of the affinity,
+        float64 for integers.
     lambdas : (n_components,) float64 on the host.
     gaps : (n_components,) float64: distance to the nearest other eigenvalue of the solved operator, over its size.
     explained : (n_components,) float64: share of the non-trivial spectrum's sum of squares.
@@ -52,10 +56,8 @@ def embed(
     `laplacian_eigenmap`, `principal_components` and `epsilon_graph` for parameters, results and errors; `alpha` and
     `diffusion_time` belong to "dm". UsageError for a name that does not exist.
     """
-    if approach not in ("dm", "le", "pca"):
-        raise UsageError(f"unknown approach {approach!r}", remedy="choose one of dm, le, pca")
-    if graph not in ("dense", "epsilon"):
-        raise UsageError(f"unknown graph {graph!r}", remedy="choose one of dense, epsilon")
+    require_choice("approach", approach, get_args(Approach))
+    require_choice("graph", graph, get_args(Graph))
     if approach == "pca":
         if graph == "epsilon":
             raise UsageError("principal components are not defined on an epsilon graph", remedy="use dm or le")
@@ -90,9 +92,10 @@ def diffusion_map(
     Raises
     ------
     NumericsError
-        Affinity not square, finite, symmetric or connected; negative entries; rows without weight; too few voxels.
+        Affinity not an array of numbers, square, finite, symmetric or connected; negative entries; rows without
+        weight; too few voxels; a diffusion time so long that a component's λ^t is below 1e-30.
     UsageError
-        alpha or diffusion_time out of range.
+        n_components, alpha or diffusion_time out of range.
 
     Warns
     -----
@@ -108,17 +111,15 @@ def diffusion_map(
     the non-symmetric D⁻¹W to a symmetric solver, which moves λ by some tenths of a percent and the maps with the
     seed); the algebraically largest λ are taken, not the largest in magnitude; a disconnected graph is an error.
     """
-    if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha is {alpha}", remedy="choose 0 <= alpha <= 1")
-    if not (diffusion_time >= 0 and np.isfinite(diffusion_time)):
-        raise UsageError(f"diffusion time is {diffusion_time}", remedy="choose 0 (all times) or a positive time")
+    require_between("alpha", alpha, 0, 1, ends="[]")
+    require_between("diffusion_time", diffusion_time, 0, math.inf, ends="[)")
     weights = checked_graph(affinity, n_components)
     operator, root_degree = symmetric_operator(weights, alpha=alpha)
     values, vectors = leading_eigenpairs(operator, n_components + 2)
     lambdas = _diffused(values[1:-1], diffusion_time, n_voxels=len(operator))
     first = root_degree / get_namespace(operator).linalg.norm(root_degree)
     maps = vectors[:, 1:-1] / first[:, None]
-    return _embedding(affinity, maps * like(lambdas, maps), lambdas, values, operator, trivial=1)
+    return _embedding(weights, maps * like(lambdas, maps), lambdas, values, operator, trivial=1)
 
 
 def laplacian_eigenmap(affinity: Array, n_components: int = 10) -> Embedding:
@@ -157,7 +158,7 @@ def laplacian_eigenmap(affinity: Array, n_components: int = 10) -> Embedding:
     operator, root_degree = symmetric_operator(weights, self_loops=False)
     values, vectors = leading_eigenpairs(operator, n_components + 2)
     maps = vectors[:, 1:-1] / root_degree[:, None]
-    return _embedding(affinity, maps, 1 - values[1:-1], values, operator, trivial=1)
+    return _embedding(weights, maps, 1 - values[1:-1], values, operator, trivial=1)
 
 
 def principal_components(affinity: Array, n_components: int = 10) -> Embedding:
@@ -191,16 +192,17 @@ def principal_components(affinity: Array, n_components: int = 10) -> Embedding:
     With X = A − 1·mean(A), the eigenpairs (s², u) of X X' are solved for in float64. Differs from BrainSpace in: exact
     (scikit-learn's PCA there turns to a randomised solver above 500 voxels).
     """
-    namespace = get_namespace(affinity)
-    centred = checked_affinity(affinity, n_components).astype(namespace.float64)
-    centred = centred - centred.mean(axis=0)
+    weights = checked_affinity(affinity, n_components)
+    namespace = get_namespace(weights)
+    centred = weights.astype(namespace.float64)
+    centred -= centred.mean(axis=0)
     scatter = centred @ centred.T
     if float(namespace.trace(scatter)) <= 0:
         raise NumericsError("the rows of the affinity are all equal, so there are no principal components")
     values, vectors = leading_eigenpairs(scatter, n_components + 1)
     leading = np.maximum(values[:-1], 0.0)
     scores = vectors[:, :-1] * like(np.sqrt(leading), vectors)
-    return _embedding(affinity, scores, leading / (len(scatter) - 1), values, scatter, trivial=0)
+    return _embedding(weights, scores, leading / (len(scatter) - 1), values, scatter, trivial=0)
 
 
 def _diffused(values: NDArray[np.float64], time: float, *, n_voxels: int) -> NDArray[np.float64]:
@@ -214,11 +216,19 @@ def _diffused(values: NDArray[np.float64], time: float, *, n_voxels: int) -> NDA
             f"component {int((values >= 0).sum()) + 1} has a negative eigenvalue, which has no power {time}",
             remedy="use a whole diffusion time, or fewer components",
         )
+    logs = time * np.log(np.maximum(np.abs(values), np.finfo(float).tiny))
+    if logs.min() < math.log(LEAST_POWER):
+        first = int(np.argmax(logs < math.log(LEAST_POWER)))
+        raise NumericsError(
+            f"after diffusion time {time:g}, component {first + 1} (λ = {values[first]:.3g}) has less than "
+            f"{LEAST_POWER:g} of its size left",
+            remedy="choose a shorter diffusion time" + (", or fewer components" if first else ""),
+        )
     return values**time
 
 
 def _embedding(
-    affinity: Array,
+    weights: Array,
     maps: Array,
     lambdas: NDArray[np.float64],
     values: NDArray[np.float64],
@@ -229,25 +239,10 @@ def _embedding(
     """Put signs on the maps and describe the spectrum they come from: `trivial` leading ones dropped, one spare."""
     namespace = get_namespace(operator)
     kept = values[trivial:-1]
-    gaps = _relative_gaps(values, n_voxels=len(operator))[trivial:-1]
-    close = np.flatnonzero(gaps < GAP_TOLERANCE)
-    if close.size:
-        warnings.warn(
-            f"component {', '.join(str(i + 1) for i in close)}: relative distance to the next eigenvalue is below "
-            f"{GAP_TOLERANCE:g}, so only the subspace is meaningful",
-            EigengapWarning,
-            stacklevel=3,
-        )
+    gaps = relative_gaps(values, n_voxels=len(operator))[trivial:-1]
+    warn_where_close(gaps)
     total = float(namespace.vdot(operator, operator)) - float((values[:trivial] ** 2).sum())
-    dtype = affinity.dtype if affinity.dtype.kind == "f" else maps.dtype
-    return Embedding(gradients=fix_signs(maps).astype(dtype), lambdas=lambdas, gaps=gaps, explained=kept**2 / total)
-
-
-def _relative_gaps(values: NDArray[np.float64], *, n_voxels: int) -> NDArray[np.float64]:
-    """Distance of each of some descending eigenvalues to the nearest other, over its size; 0 where it is rounding."""
-    steps = -np.diff(values)
-    nearest = np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
-    rounding = n_voxels * np.finfo(float).eps * np.abs(values).max()
-    sizes = np.maximum(np.abs(values), rounding)
-    gaps: NDArray[np.float64] = np.where(np.abs(values) > rounding, nearest / sizes, 0.0)
-    return gaps
+    gradients = fix_signs(maps).astype(weights.dtype)
+    if not bool(namespace.isfinite(gradients).all()):
+        raise NumericsError(f"gradients leave the range of {weights.dtype}: some voxels have next to no weight")
+    return Embedding(gradients=gradients, lambdas=lambdas, gaps=gaps, explained=kept**2 / total)

@@ -1,5 +1,6 @@
 """GradientMaps: the engine's gradients behind an estimator with `fit`, for notebooks and scripts."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -12,7 +13,9 @@ from thalgpu.engine.gradients.affinity import affinity_from_timeseries, compute_
 from thalgpu.engine.gradients.alignment import generalised_procrustes, procrustes
 from thalgpu.engine.gradients.connectivity import connectivity as connectivity_matrix
 from thalgpu.engine.gradients.embedding import Embedding, embed
+from thalgpu.engine.gradients.options import require_between, require_choice, require_kernel_options, require_whole
 from thalgpu.errors import NumericsError, UsageError
+from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace
 
 Template: TypeAlias = Literal["pooled", "pooled-connectivity", "generalised"]
@@ -66,7 +69,7 @@ class GradientMaps:
     Raises
     ------
     UsageError
-        At construction: an option that does not exist or is out of range.
+        At construction: an option that does not exist, is out of range or is no number; it is named.
 
     Notes
     -----
@@ -99,23 +102,16 @@ class GradientMaps:
     ) -> None:
         for name, value, choices in (
             ("approach", approach, get_args(Approach)),
-            ("kernel", kernel, get_args(Kernel)),
             ("graph", graph, get_args(Graph)),
             ("alignment", alignment, get_args(Alignment)),
             ("template", template, get_args(Template)),
         ):
-            if value not in choices:
-                raise UsageError(f"unknown {name} {value!r}", remedy=f"choose one of {', '.join(choices)}")
-        for name, number, fits, rule in (
-            ("n_components", n_components, n_components >= 1, "1 or more"),
-            ("n_align", n_align, n_align >= 1, "1 or more"),
-            ("sparsity", sparsity, 0 <= sparsity < 1, "0 <= sparsity < 1"),
-            ("alpha", alpha, 0 <= alpha <= 1, "0 <= alpha <= 1"),
-            ("diffusion_time", diffusion_time, 0 <= diffusion_time < float("inf"), "0 (all times) or more"),
-            ("gamma", gamma, gamma is None or gamma > 0, "more than 0"),
-        ):
-            if not fits:
-                raise UsageError(f"{name} is {number}", remedy=f"choose {rule}")
+            require_choice(name, value, choices)
+        require_kernel_options(kernel, sparsity, gamma, get_args(Kernel))
+        require_whole("n_components", n_components)
+        require_whole("n_align", n_align)
+        require_between("alpha", alpha, 0, 1, ends="[]")
+        require_between("diffusion_time", diffusion_time, 0, math.inf, ends="[)")
         if approach == "pca" and graph == "epsilon":
             raise UsageError("principal components are not defined on an epsilon graph", remedy="use dm or le")
         self.n_components, self.approach, self.kernel, self.sparsity = n_components, approach, kernel, sparsity
@@ -129,7 +125,7 @@ class GradientMaps:
         Parameters
         ----------
         connectivity : (n_voxels, n_targets) float32 or float64, or a list or tuple of them
-            One subject, or several over the same voxels.
+            One subject, or several over the same voxels; NumPy or CuPy arrays, as everywhere.
         reference : (n_voxels, n_components), optional
             Gradients to align to, in place of a template made from the subjects.
 
@@ -193,6 +189,7 @@ class GradientMaps:
         """Embed every subject, align where there is something to align to, and take one subject out of its list."""
         if not subjects:
             raise NumericsError("there are no subjects to fit")
+        template = None if reference is None else as_floats("reference", reference)
         to_pool = self.template if several and reference is None and self.alignment == "procrustes" else None
         embeddings, total = [], None
         for subject in subjects:
@@ -205,7 +202,6 @@ class GradientMaps:
         gradients = [one.gradients for one in embeddings]
         lambdas = [one.lambdas for one in embeddings]
 
-        template = reference
         if total is not None:
             mean = total / len(subjects)
             pooled = mean if to_pool == "pooled" else compute_affinity(mean, **self._kernel_options())

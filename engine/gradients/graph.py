@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.errors import NumericsError
+from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace, to_host
 
 
@@ -52,8 +53,9 @@ def epsilon_graph(similarity: Array) -> tuple[Array, float]:
     minimum spanning tree, found in one pass, where congrads bisects with a connectivity check a step and stops up
     to 1e-4 above it.
     """
+    similarity = as_floats("similarity", similarity)
     namespace = get_namespace(similarity)
-    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or similarity.shape[0] < 2:
+    if similarity.shape[0] != similarity.shape[1] or similarity.shape[0] < 2:
         raise NumericsError(f"an epsilon graph needs a square matrix of 2 or more voxels, not {similarity.shape}")
     if not bool(namespace.isfinite(similarity).all()):
         raise NumericsError("the similarity matrix has entries that are not finite")

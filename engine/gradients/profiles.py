@@ -91,16 +91,15 @@ class Profiles:
         return [self.cell(block, index) for index in range(len(self.columns))]
 
 
-def read_profiles(connectivity: Array) -> Profiles:
-    """Profiles that lie in memory: (n_voxels, n_targets), not modified."""
+def read_profiles(connectivity: Array, scale: Array | None = None) -> Profiles:
+    """Profiles that lie in memory: (n_voxels, n_targets), not modified; each row times its `scale`, if any."""
     rows, columns = row_blocks(*connectivity.shape), column_tiles(connectivity.shape[1])
-    return Profiles(
-        rows,
-        columns,
-        connectivity,
-        cell=lambda block, tile: connectivity[rows[block], columns[tile]],
-        finish=lambda cell: cell,
-    )
+
+    def cell(block: int, tile: int) -> Array:
+        entries = connectivity[rows[block], columns[tile]]
+        return entries if scale is None else entries * scale[rows[block], None]
+
+    return Profiles(rows, columns, connectivity, cell=cell, finish=lambda cell: cell)
 
 
 def computed_profiles(seed: Sequence[Array], target: Sequence[Array], *, fisher: bool) -> Profiles:

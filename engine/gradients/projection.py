@@ -1,7 +1,8 @@
 """Connectopic projection: where on the cortex a thalamic gradient is seen."""
 
-from thalgpu.engine.gradients.connectivity import require_series
+from thalgpu.engine.gradients.connectivity import as_series
 from thalgpu.errors import NumericsError
+from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace
 from thalgpu.kernels.standardize import standardize
 
@@ -44,9 +45,10 @@ def project_to_targets(gradients: Array, seed_ts: Array, target_ts: Array) -> Ar
     so only n_timepoints × n_components and n_timepoints × n_timepoints matrices meet the targets; the n_voxels ×
     n_targets connectivity is never formed. Sums are in float64.
     """
-    require_series(seed_ts, target_ts)
     namespace = get_namespace(gradients, seed_ts)
-    if gradients.ndim != 2 or len(gradients) != seed_ts.shape[1]:
+    seed_ts, target_ts = as_series(seed_ts, target_ts)
+    gradients = as_floats("gradients", gradients)
+    if len(gradients) != seed_ts.shape[1]:
         raise NumericsError(f"gradients of shape {gradients.shape} do not fit {seed_ts.shape[1]} seed series")
     if not bool(namespace.isfinite(gradients).all()):
         raise NumericsError("gradients to project are not finite")

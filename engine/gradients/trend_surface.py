@@ -3,13 +3,21 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from thalgpu.errors import NumericsError, UsageError
+from thalgpu.engine.gradients.options import require_whole
+from thalgpu.errors import NumericsError
+from thalgpu.kernels._checks import as_floats
+from thalgpu.kernels._namespace import Array
 
 LOG_PRECISION_BOUND = 25.0
 """Where the search for log precisions ends: e^25 is noise of 4e-6 SD, or coefficients as small."""
+MAX_ORDER = 9
+"""Over the voxels of a ball, monomials of order 9 have a condition number of 3e3, and each order more triples it; over
+positions with a long tail it passes 1e7 here."""
+MAX_CONDITION = 1e7
+"""Largest condition number of Φ: that of Φ'Φ is its square, and at 1e14 its smallest eigenvalue still has a digit."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class TrendSurface:
     weight_precision: float
 
 
-def fit_trend_surface(gradient: ArrayLike, xyz: ArrayLike, order: int = 3) -> TrendSurface:
+def fit_trend_surface(gradient: Array, xyz: Array, order: int = 3) -> TrendSurface:
     """Fit a Bayesian polynomial of position to a gradient, as congrads does.
 
     Parameters
@@ -45,7 +53,7 @@ def fit_trend_surface(gradient: ArrayLike, xyz: ArrayLike, order: int = 3) -> Tr
     xyz : (n_voxels, 3) float
         Their positions in mm.
     order : int
-        Largest power of each axis, 1 or more.
+        Largest power of each axis, 1 to 9.
 
     Returns
     -------
@@ -54,10 +62,11 @@ def fit_trend_surface(gradient: ArrayLike, xyz: ArrayLike, order: int = 3) -> Tr
     Raises
     ------
     NumericsError
-        Shapes that do not fit, values that are not finite, a constant gradient or axis, or no more voxels than
-        coefficients.
+        Not arrays of numbers, shapes that do not fit, values that are not finite, a constant gradient or axis, no more
+        voxels than coefficients, or positions that cannot tell the powers apart: as many slices along an axis as the
+        order, or a condition number of Φ above 1e7.
     UsageError
-        An order below 1.
+        An order outside 1 to 9.
 
     Notes
     -----
@@ -68,16 +77,21 @@ def fit_trend_surface(gradient: ArrayLike, xyz: ArrayLike, order: int = 3) -> Tr
     Differs from congrads in: the gradient is not rounded to four decimals; L-BFGS stands for Powell's search (same
     optimum, to more digits); explained variance is a share, not a percentage.
     """
-    gradient, xyz = np.asarray(gradient, dtype=np.float64), np.asarray(xyz, dtype=np.float64)
-    if order < 1:
-        raise UsageError(f"a trend surface of order {order}", remedy="choose order 1 or more")
-    if gradient.ndim != 1 or xyz.shape != (len(gradient), 3):
+    require_whole("order", order, most=MAX_ORDER)
+    gradient = as_floats("gradient", gradient, n_axes=1).astype(np.float64)
+    xyz = as_floats("xyz", xyz).astype(np.float64)
+    if xyz.shape != (len(gradient), 3):
         raise NumericsError(f"a trend surface needs n values and n × 3 positions, not {gradient.shape} and {xyz.shape}")
     if len(gradient) <= 3 * order:
         raise NumericsError(f"{len(gradient)} voxels are too few for the {3 * order} coefficients of order {order}")
     basis = np.hstack([_standardized("positions", xyz) ** power for power in range(1, order + 1)])
     y = _standardized("the gradient", gradient)
     model = _Evidence(basis, y)
+    if model.s[0] * MAX_CONDITION**2 < model.s[-1]:
+        raise NumericsError(
+            f"the positions of {len(y)} voxels cannot tell the powers up to {order} apart",
+            remedy="choose a lower order",
+        )
     found = minimize(
         model.negative_log,
         x0=np.zeros(2),

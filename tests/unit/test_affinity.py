@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from thalgpu.engine.gradients import profiles
 from thalgpu.engine.gradients.affinity import affinity_from_timeseries, compute_affinity
 from thalgpu.engine.gradients.connectivity import connectivity
-from thalgpu.errors import NumericsError
+from thalgpu.errors import NumericsError, UsageError
 from thalgpu.kernels.affinity import KERNELS, affinity_from_gram
 from thalgpu.kernels.sparsify import sparsify_rows
 
@@ -169,7 +169,99 @@ def test_connectivity_that_is_not_finite_is_refused(bad):
 
 def test_products_that_overflow_are_refused():
     with pytest.raises(NumericsError, match="overflow"):
-        compute_affinity(np.full((2, 3), 1e30, np.float32), kernel="cosine", sparsity=0)
+        affinity_from_gram(np.full((2, 2), np.inf), np.zeros(2), 3, "cosine")
+
+
+def test_products_too_small_to_divide_by_are_refused():
+    with pytest.raises(NumericsError, match="too small"):
+        affinity_from_gram(np.full((2, 2), 1e-40, np.float32), np.zeros(2), 3, "cosine")
+
+
+def exact_power(dtype: type, direction: int) -> float:
+    """A power of two whose square is far outside the dtype's range."""
+    return 2.0 ** (direction * (90 if dtype is np.float32 else 900))
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sparsity", [0, 0.5])
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "gaussian"])
+def test_an_affinity_does_not_depend_on_the_unit(rng, kernel, sparsity, dtype, direction):
+    x = rng.standard_normal((20, 50)).astype(dtype)
+    rescaled = compute_affinity(x * dtype(exact_power(dtype, direction)), kernel=kernel, sparsity=sparsity)
+    # powers of two change no digit, so neither may the result
+    np.testing.assert_array_equal(rescaled, compute_affinity(x, kernel=kernel, sparsity=sparsity))
+
+
+@pytest.mark.parametrize("kernel", ["normalized_angle", "cosine", "pearson", "spearman"])
+def test_an_angle_does_not_depend_on_the_length_of_each_row(rng, kernel):
+    x = rng.standard_normal((20, 50)).astype(np.float32)
+    lengths = np.ldexp(np.float32(1), rng.integers(-90, 90, (20, 1)))
+    rescaled = compute_affinity(x * lengths, kernel=kernel, sparsity=0.5)
+    np.testing.assert_array_equal(rescaled, compute_affinity(x, kernel=kernel, sparsity=0.5))
+
+
+@pytest.mark.parametrize("smallest", [1e-41, 1e-45])
+def test_the_smallest_numbers_there_are_give_an_affinity_in_range(rng, smallest):
+    x = (rng.integers(1, 9, (20, 50)) * smallest).astype(np.float32)
+    for kernel in ("normalized_angle", "cosine", "pearson", "spearman", "eta2"):
+        affinity = compute_affinity(x, kernel=kernel, sparsity=0)
+        assert 0 <= affinity.min() <= affinity.max() <= 1
+        np.testing.assert_array_equal(np.diagonal(affinity), 1)
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+@pytest.mark.parametrize("kernel", ["gaussian", "eta2"])
+def test_rows_whose_squares_leave_the_range_are_refused_where_size_matters(rng, kernel, factor):
+    x = rng.standard_normal((20, 50)).astype(np.float32)
+    x[3] *= np.float32(factor)
+    with pytest.raises(NumericsError, match="squares leave the range"):
+        compute_affinity(x, kernel=kernel, sparsity=0)
+    assert compute_affinity(x.astype(np.float64), kernel=kernel, sparsity=0).max() == 1
+
+
+@pytest.mark.parametrize("sparsity", [0, 0.9])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_layout_and_byte_order_change_no_bit(rng, kernel, sparsity):
+    x = rng.standard_normal((30, 100))
+    expected = compute_affinity(x, kernel=kernel, sparsity=sparsity)
+    unaligned = np.frombuffer(b"." + x.tobytes(), dtype=np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    for same in (x.astype(">f8"), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], unaligned):
+        found = compute_affinity(same, kernel=kernel, sparsity=sparsity)
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_integers_are_taken_as_float64(rng):
+    x = rng.integers(-5, 6, (20, 40)).astype(np.int16)
+    np.testing.assert_array_equal(compute_affinity(x), compute_affinity(x.astype(np.float64)))
+
+
+class Frame:
+    """What a pandas DataFrame looks like from outside."""
+
+    def to_numpy(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([[1.0, 2.0]], "is a list, .* give a NumPy array"),
+        (None, "is a NoneType"),
+        (Frame(), r"is a Frame, .* give its \.to_numpy\(\)"),
+        (np.ma.masked_array(np.eye(3), np.eye(3)), "masked array"),
+        (np.eye(3, dtype=np.float16), "not float16"),
+        (np.eye(3, dtype=np.longdouble), "not float128|not longdouble"),
+        (np.eye(3, dtype=bool), "not bool"),
+        (np.eye(3, dtype=complex), "not complex128"),
+        (np.eye(3).astype(object), "not object"),
+        (np.ones(3), "2 axes"),
+        (np.ones((0, 3)), "empty"),
+    ],
+)
+def test_what_is_not_a_matrix_of_floats_is_refused(wrong, message):
+    with pytest.raises(NumericsError, match=message):
+        compute_affinity(wrong)
 
 
 def test_an_unknown_kernel_is_refused():
@@ -179,8 +271,17 @@ def test_an_unknown_kernel_is_refused():
 
 @pytest.mark.parametrize("gamma", [0.0, -1.0, math.inf, math.nan])
 def test_a_gamma_that_is_not_positive_is_refused(gamma):
-    with pytest.raises(NumericsError, match="gamma"):
+    with pytest.raises(UsageError, match="gamma"):
         compute_affinity(np.eye(3), kernel="gaussian", sparsity=0, gamma=gamma)
+
+
+@pytest.mark.parametrize(
+    "options", [{"kernel": "sine"}, {"sparsity": None}, {"sparsity": 1.0}, {"sparsity": float("nan")}, {"gamma": "x"}]
+)
+def test_options_that_do_not_exist_are_named(series, options):
+    for compute, arrays in ((compute_affinity, (np.eye(3),)), (affinity_from_timeseries, series)):
+        with pytest.raises(UsageError, match=next(iter(options))):
+            compute(*arrays, **options)
 
 
 def test_inputs_are_not_modified(series):

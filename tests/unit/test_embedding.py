@@ -189,9 +189,12 @@ def test_negative_eigenvalue_has_no_broken_power():
         ({"graph": "knn"}, "knn"),
         ({"approach": "pca", "graph": "epsilon"}, "epsilon"),
         ({"alpha": 1.5}, "alpha"),
-        ({"diffusion_time": -1}, "diffusion time"),
-        ({"diffusion_time": float("nan")}, "diffusion time"),
-        ({"n_components": 0}, "0 components"),
+        ({"diffusion_time": -1}, "diffusion_time"),
+        ({"diffusion_time": float("nan")}, "diffusion_time"),
+        ({"n_components": 0}, "n_components is 0"),
+        ({"n_components": 2.5}, "n_components is 2.5"),
+        ({"n_components": None}, "n_components is None"),
+        ({"alpha": "x"}, "alpha is 'x'"),
     ],
 )
 def test_options_out_of_range_are_usage_errors(rng, options, message):

@@ -117,6 +117,18 @@ def test_float32_in_gives_float32_out(rng):
 @pytest.mark.parametrize(
     "options",
     [
+        {"n_components": 2.5},
+        {"n_components": "3"},
+        {"n_components": None},
+        {"n_components": True},
+        {"n_align": 1.0},
+        {"alpha": "x"},
+        {"alpha": float("nan")},
+        {"sparsity": None},
+        {"diffusion_time": float("inf")},
+        {"gamma": [1]},
+        {"kernel": None},
+        {"kernel": ["cosine"]},
         {"approach": "umap"},
         {"kernel": "euclidean"},
         {"graph": "knn"},
@@ -133,8 +145,40 @@ def test_float32_in_gives_float32_out(rng):
     ],
 )
 def test_options_that_do_not_exist_are_errors_at_construction(options):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=next(iter(options)) if len(options) == 1 else "epsilon"):
         GradientMaps(**options)
+
+
+def test_whole_numbers_may_be_numpys():
+    assert GradientMaps(np.int32(3), n_align=np.int64(2), alpha=np.float32(0.5)).n_components == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, {"a": 1}, (row for row in ([1.0], [2.0])), [[1.0, 2.0], [3.0, 4.0]], "file.npy"]
+)
+def test_what_is_no_array_is_refused_with_a_remedy(wrong):
+    with pytest.raises(NumericsError, match="give a NumPy array"):
+        GradientMaps(3).fit(wrong)
+    with pytest.raises(NumericsError, match="give a NumPy array"):
+        GradientMaps(3).fit_timeseries(wrong, wrong)
+
+
+def test_a_reference_that_is_no_array_is_refused_before_anything_is_computed(rng):
+    with pytest.raises(NumericsError, match="reference is a list"):
+        GradientMaps(3).fit(profiles(rng)[0], reference=[[1.0]])
+
+
+@pytest.mark.parametrize(
+    "relaid", [np.asfortranarray, lambda x: x.astype(x.dtype.newbyteorder()), lambda x: x[::-1].copy()[::-1]]
+)
+def test_equal_values_give_equal_bits_whatever_their_layout(rng, relaid):
+    seeds, targets = series(rng)
+    expected = GradientMaps(3).fit_timeseries(seeds[0], targets[0])
+    found = GradientMaps(3).fit_timeseries(relaid(seeds[0]), relaid(targets[0]))
+    np.testing.assert_array_equal(found.gradients_, expected.gradients_)
+    matrix = profiles(rng)[0]
+    found, expected = GradientMaps(3).fit(relaid(matrix)), GradientMaps(3).fit(matrix)
+    np.testing.assert_array_equal(found.gradients_, expected.gradients_)
 
 
 def test_subjects_over_different_voxels_are_refused(rng):
