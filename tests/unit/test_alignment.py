@@ -59,6 +59,44 @@ def test_aligning_no_component_is_a_usage_error():
         procrustes(np.ones((5, 2)), np.ones((5, 2)), n_align=0)
 
 
+def test_integers_are_rotated_as_float64(rng):
+    source, target = rng.integers(-9, 10, (50, 3)), rng.integers(-9, 10, (50, 3))
+    result = procrustes(source, target)
+    assert result.aligned.dtype == np.float64
+    np.testing.assert_array_equal(result.aligned, procrustes(source.astype(float), target.astype(float)).aligned)
+
+
+@pytest.mark.parametrize("relaid", [np.asfortranarray, lambda x: x.astype(">f8")])
+def test_layout_and_byte_order_change_no_bit(rng, relaid):
+    source, target = rng.standard_normal((50, 3)), rng.standard_normal((50, 3))
+    found = procrustes(relaid(source), relaid(target))
+    np.testing.assert_array_equal(found.aligned, procrustes(source, target).aligned)
+    assert found.aligned.dtype.isnative
+
+
+@pytest.mark.parametrize(
+    ("covered", "message"),
+    [
+        (np.zeros(30, dtype=bool), "no voxel"),
+        (np.arange(30), "30 booleans, not int64"),
+        (np.ones(29, dtype=bool), "30 booleans"),
+        (np.ones((30, 1), dtype=bool), "30 booleans"),
+        ([True] * 30, "30 booleans, not list"),
+        (np.ma.masked_array(np.ones(30, dtype=bool), np.zeros(30)), "30 booleans"),
+    ],
+)
+def test_a_mask_that_is_none_is_refused(rng, covered, message):
+    with pytest.raises(NumericsError, match=message):
+        procrustes(rng.standard_normal((30, 2)), rng.standard_normal((30, 2)), covered=covered)
+
+
+@pytest.mark.parametrize("wrong", [[[1.0, 2.0]], None, np.ma.masked_array(np.eye(2)), np.eye(2, dtype=np.float16)])
+def test_what_is_no_array_of_floats_is_refused(wrong):
+    for pair in ((wrong, np.eye(2)), (np.eye(2), wrong)):
+        with pytest.raises(NumericsError, match=r"NumPy array|masked|float16"):
+            procrustes(*pair)
+
+
 def rotated_copies(rng: np.random.Generator, n_subjects: int, noise: float) -> tuple[np.ndarray, list[np.ndarray]]:
     truth = rng.standard_normal((80, 3)) * [3, 2, 1]
     rotations = [np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(n_subjects)]

@@ -176,6 +176,63 @@ def test_equal_rows_have_no_principal_components():
         principal_components(np.ones((10, 10)), 2)
 
 
+@pytest.mark.parametrize("diffusion_time", [200, 1e3, 1e6])
+def test_a_time_after_which_nothing_is_left_is_refused(rng, diffusion_time):
+    affinity = gaussian_affinity(rng, 40).astype(np.float32)
+    with pytest.raises(NumericsError, match=r"after diffusion time .*, component \d .* 1e-30"):
+        diffusion_map(affinity, 3, diffusion_time=diffusion_time)
+
+
+def test_maps_after_the_longest_time_accepted_are_not_zero(rng):
+    affinity = gaussian_affinity(rng, 40).astype(np.float32)
+    first = diffusion_map(affinity, 1, diffusion_time=1).lambdas[0]
+    longest = np.log(1e-30) / np.log(first)
+    assert np.abs(diffusion_map(affinity, 1, diffusion_time=0.999 * longest).gradients).max() > 0
+    with pytest.raises(NumericsError, match="component 1"):
+        diffusion_map(affinity, 1, diffusion_time=1.001 * longest)
+
+
+@pytest.mark.parametrize("solve", [diffusion_map, laplacian_eigenmap, principal_components])
+def test_layout_and_byte_order_change_no_bit(rng, solve):
+    affinity = gaussian_affinity(rng, 300)
+    affinity = np.tril(affinity) + np.tril(affinity, -1).T
+    expected = solve(affinity, 3).gradients
+    for same in (np.asfortranarray(affinity), affinity.astype(">f8"), np.repeat(affinity, 2, axis=0)[::2]):
+        found = solve(same, 3).gradients
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("solve", [diffusion_map, laplacian_eigenmap, principal_components])
+@pytest.mark.parametrize("wrong", [np.eye(9, dtype=np.float16), np.ma.masked_array(np.eye(9)), [[1.0]], None])
+def test_what_is_no_matrix_of_floats_is_refused(solve, wrong):
+    with pytest.raises(NumericsError, match=r"float16|masked|NumPy array"):
+        solve(wrong, 3)
+
+
+def test_integers_are_embedded_in_float64(rng):
+    affinity = (1e6 * gaussian_affinity(rng, 40)).astype(np.int64) + 1
+    result = diffusion_map(affinity, 3)
+    assert result.gradients.dtype == np.float64
+    np.testing.assert_array_equal(result.gradients, diffusion_map(affinity.astype(float), 3).gradients)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_an_affinity_whose_products_leave_the_range_is_refused(rng, factor):
+    with pytest.raises(NumericsError, match="largest entry"):
+        principal_components(gaussian_affinity(rng, 40) * factor, 3)
+
+
+@pytest.mark.parametrize("approach", ["dm", "le"])
+def test_the_gap_warning_points_at_the_caller(approach):
+    ring = np.exp(-np.minimum(np.arange(30), 30 - np.arange(30)) / 4.0)
+    affinity = np.array([np.roll(ring, shift) for shift in range(30)])  # every eigenvalue but the first comes in pairs
+    for call in (lambda: embed(affinity, approach=approach, n_components=2), lambda: diffusion_map(affinity, 2)):
+        with pytest.warns(EigengapWarning) as caught:
+            call()
+        assert caught[0].filename == __file__
+
+
 def test_negative_eigenvalue_has_no_broken_power():
     complete = np.ones((6, 6)) - np.eye(6)  # eigenvalues 1 and −1/5
     with pytest.raises(NumericsError, match="component 1 has a negative eigenvalue"):

@@ -91,6 +91,26 @@ def test_surfaces_without_an_answer_are_refused(gradient, xyz, order):
         fit_trend_surface(gradient, xyz, order)
 
 
-def test_order_zero_is_a_usage_error(rng):
-    with pytest.raises(UsageError):
-        fit_trend_surface(np.arange(50.0), positions(rng, 50), 0)
+@pytest.mark.parametrize("order", [0, 10, 50, 2.5, None, True])
+def test_orders_outside_one_to_nine_are_usage_errors(rng, order):
+    with pytest.raises(UsageError, match="order"):
+        fit_trend_surface(np.arange(280.0), positions(rng, 280), order)
+
+
+def test_the_highest_order_has_coefficients_of_ordinary_size(rng):
+    fit = fit_trend_surface(rng.standard_normal(280), positions(rng, 280), 9)
+    assert np.abs(fit.coefficients).max() < 100
+
+
+def test_an_axis_of_five_slices_has_no_fifth_power_of_its_own(rng):
+    grid = np.argwhere(np.ones((7, 8, 5))).astype(float)
+    gradient = grid[:, 0] + 0.1 * rng.standard_normal(len(grid))
+    assert fit_trend_surface(gradient, grid, 4).explained_variance > 0.9
+    with pytest.raises(NumericsError, match="cannot tell the powers up to 5 apart"):
+        fit_trend_surface(gradient, grid, 5)
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], None, np.ma.masked_array(np.arange(50.0))])
+def test_what_is_no_array_is_refused(rng, wrong):
+    with pytest.raises(NumericsError, match=r"NumPy array|masked"):
+        fit_trend_surface(wrong, positions(rng, 50), 1)
