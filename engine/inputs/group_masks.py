@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from thalgpu.engine.inputs.headers import describe_grid, same_grid
+from thalgpu.engine.inputs.headers import require_same_grid
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject
 from thalgpu.engine.inputs.region_files import LabelImage, onto_axis, read_label_image
 from thalgpu.engine.inputs.region_parts import region_from_labels
@@ -96,12 +96,10 @@ def _read_on(file: Path, grid: Grid) -> LabelImage:
 
 
 def on_grid(image: LabelImage, grid: Grid) -> LabelImage:
-    """The image on the elements of `grid`; InputError that names both when they do not fit."""
+    """The image on the elements of `grid`; InputError that says how they differ when they do not fit."""
     if isinstance(grid, CiftiGrid) and isinstance(image.grid, CiftiGrid):
         return onto_axis(image, grid.axis)
-    if not same_grid(image.grid, grid):
-        reason = f"{describe_grid(image.grid)} differs from the scans' {describe_grid(grid)}"
-        raise InputError(image.source, reason, remedy="resample one to the other's space")
+    require_same_grid(image.source, image.grid, grid, owner="the scans")
     return image
 
 

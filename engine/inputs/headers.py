@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from nibabel.cifti2.cifti2_axes import BrainModelAxis, SeriesAxis
+from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import CheckedStream, open_nifti
@@ -103,14 +104,54 @@ def same_grid(one: Grid, other: Grid) -> bool:
     return one == other
 
 
-def describe_grid(grid: Grid) -> str:
-    """A grid in words, for messages."""
-    if isinstance(grid, VolumeGrid):
-        rows = ", ".join("[" + " ".join(f"{value:g}" for value in row) + "]" for row in grid.affine[:3])
-        return f"volume {grid.shape} with affine {rows}"
-    if isinstance(grid, CiftiGrid):
-        return f"CIFTI with {grid.n_grayordinates} grayordinates"
-    return f"surfaces with {grid.n_left} and {grid.n_right} vertices"
+def require_same_grid(
+    path: Path | str, found: Grid, expected: Grid, *, owner: str, remedy: str = "resample one to the other's space"
+) -> None:
+    """InputError in words unless the grid found in `path` is that of `owner`; nothing is ever resampled."""
+    if same_grid(found, expected):
+        return
+    if isinstance(found, VolumeGrid) and isinstance(expected, VolumeGrid):
+        words = _volumes_differ(found, expected)
+    elif (
+        isinstance(found, CiftiGrid)
+        and isinstance(expected, CiftiGrid)
+        and found.n_grayordinates == expected.n_grayordinates
+    ):
+        words = f"other grayordinates, {found.n_grayordinates} as well"
+    else:
+        words = f"{_in_words(found)}, not {_in_words(expected)}"
+    raise InputError(path, f"its grid differs from that of {owner}: {words}", remedy=remedy)
+
+
+def _volumes_differ(found: VolumeGrid, expected: VolumeGrid) -> str:
+    """How the first differs from the second: shape, voxel sizes, directions, else where the first voxel lies."""
+    one, other = np.array(found.affine), np.array(expected.affine)
+    sizes, others = (np.linalg.norm(affine[:3, :3], axis=0) for affine in (one, other))
+    axes, directions = ("".join(map(str, aff2axcodes(affine))) for affine in (one, other))
+    words = [f"shape {found.shape}, not {expected.shape}"] if found.shape != expected.shape else []
+    if not np.allclose(sizes, others, rtol=0, atol=AFFINE_TOLERANCE):
+        words.append(f"voxels of {_triple(sizes, ' × ')} mm, not {_triple(others, ' × ')} mm")
+    if axes != directions:
+        words.append(f"axes point to {axes}, not {directions}")
+    elif not words and not np.allclose(one[:3, :3], other[:3, :3], rtol=0, atol=AFFINE_TOLERANCE):
+        words.append("axes of another direction (rotated or sheared)")
+    if not words:
+        words.append(f"first voxel at ({_triple(one[:3, 3])}) mm, not ({_triple(other[:3, 3])}) mm")
+    return "; ".join(words)
+
+
+def _triple(values: NDArray[np.float64], between: str = ", ") -> str:
+    return between.join(f"{value:.6g}" for value in values)
+
+
+def _in_words(grid: Grid) -> str:
+    match grid:
+        case VolumeGrid(shape):
+            return f"a volume {shape}"
+        case CiftiGrid(n):
+            return f"CIFTI with {n} grayordinates"
+        case SurfaceGrid(n_left, n_right):
+            return f"surfaces with {n_left} and {n_right} vertices"
 
 
 def repetition_time(

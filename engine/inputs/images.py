@@ -18,9 +18,8 @@ from thalgpu.engine.inputs.gifti import read_gifti
 from thalgpu.engine.inputs.headers import (
     ImageHeader,
     cifti_header,
-    describe_grid,
     read_surface_header,
-    same_grid,
+    require_same_grid,
     volume_header,
 )
 from thalgpu.engine.inputs.model import Region, Run, SurfaceGrid
@@ -54,6 +53,9 @@ class RunSeries:
 def extract(run: Run, regions: Sequence[Region]) -> RunSeries:
     """The series of every element of the regions, from one run.
 
+    A NIfTI of more than four axes is a time series as well when those after the fourth have length 1, as some
+    programs write (x, y, z, t, 1).
+
     Regions on surfaces come from the run's `func.gii` pair, all others from its bold image, which is read even when no
     region lies on it, because it gives the repetition time.
 
@@ -72,17 +74,6 @@ def extract(run: Run, regions: Sequence[Region]) -> RunSeries:
         else:
             in_order.append(next(of_bold))
     return RunSeries(tuple(in_order), header.n_timepoints, header.tr, digests)
-
-
-def require_same_grid(path: Path, found: ImageHeader, region: Region) -> None:
-    """InputError that names both grids unless the image's is the region's."""
-    if not same_grid(found.grid, region.grid):
-        raise InputError(
-            path,
-            f"its grid differs from that of the region {region.source}: {describe_grid(found.grid)}, "
-            f"not {describe_grid(region.grid)}",
-            remedy="resample one to the other's space; nothing is resampled here",
-        )
 
 
 def require_surfaces(run: Run, region: Region) -> tuple[Path, Path]:
@@ -106,7 +97,7 @@ def _from_bold(path: Path, regions: Sequence[Region]) -> tuple[ImageHeader, list
             header = volume_header(nifti, path)
             stream.read(nifti.offset)
         for region in regions:
-            require_same_grid(path, header, region)
+            require_same_grid(path, header.grid, region.grid, owner=region.source)
         take = _grayordinates if is_cifti(nifti) else _voxels
         series = take(stream, nifti, header, regions)
         return header, series, stream.finish()
@@ -153,7 +144,7 @@ def _from_surfaces(run: Run, region: Region, grid: SurfaceGrid, n_volumes: int, 
     """A region's vertices, left then right; the digests of the two files are added to `digests`."""
     surfaces = require_surfaces(run, region)
     header = read_surface_header(surfaces)
-    require_same_grid(surfaces[0], header, region)
+    require_same_grid(surfaces[0], header.grid, grid, owner=region.source)
     if header.n_timepoints != n_volumes:
         raise InputError(surfaces[0], f"{header.n_timepoints} volumes where {run.bold} has {n_volumes}")
     left = region.flat < grid.n_left

@@ -40,7 +40,8 @@ class NiftiHeader:
     shape : at least three axes; trailing axes of length 1 are dropped beyond the third.
     dtype : on disk, with its byte order.
     offset : bytes before the data.
-    slope, inter : stored value × slope + inter is the value (1 and 0 where the header asks for no scaling).
+    slope, inter : stored value × slope + inter is the value; 1 and 0 where the header asks for no scaling, which is a
+        slope of 0 by the standard, and of NaN as nibabel reads and some programs write it.
     affine : (4, 4) float64, voxel indices to mm: sform, else qform, else the standard's scaled and centred default.
     step : spacing of the fourth axis in s, or None where the header has none or its unit is not a time.
     intent : intent code.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.checked import CheckedStream, open_nifti, read_bytes, read_nifti
 from thalgpu.engine.inputs.cifti import is_cifti, read_cifti
 from thalgpu.engine.inputs.gifti import Side, read_gifti, require_side
-from thalgpu.engine.inputs.headers import volume_grid
+from thalgpu.engine.inputs.headers import require_same_grid, volume_grid
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid
 from thalgpu.errors import InputError
 
@@ -102,9 +102,8 @@ def onto_axis(image: LabelImage, axis: Any) -> LabelImage:
         there = axis.name == name
         values[there] = whole[axis.vertex[there]]
     if own.volume_shape is not None and axis.volume_shape is not None:
-        if own.volume_shape != axis.volume_shape or not np.allclose(own.affine, axis.affine, rtol=0, atol=_ROUNDING):
-            reason = f"its voxels {own.volume_shape} are not those of the scans {axis.volume_shape}"
-            raise InputError(image.source, reason, remedy="resample one to the other's space")
+        volumes = (volume_grid(one.volume_shape, one.affine) for one in (own, axis))
+        require_same_grid(image.source, *volumes, owner="the scans")
         volume = np.zeros(own.volume_shape, dtype=np.int64)
         volume[tuple(own.voxel[own.volume_mask].T)] = image.values[own.volume_mask]
         values[axis.volume_mask] = volume[tuple(axis.voxel[axis.volume_mask].T)]

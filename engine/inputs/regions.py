@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.gifti import read_gifti
 from thalgpu.engine.inputs.group_masks import Part, mask_of_files, masks_of_segmentations, on_grid
-from thalgpu.engine.inputs.headers import ImageHeader, describe_grid, read_header, read_surface_header, same_grid
-from thalgpu.engine.inputs.images import require_same_grid, require_surfaces
+from thalgpu.engine.inputs.headers import ImageHeader, read_header, read_surface_header, require_same_grid
+from thalgpu.engine.inputs.images import require_surfaces
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.region_files import read_label_image
 from thalgpu.engine.inputs.region_parts import (
@@ -104,10 +104,11 @@ def check_grids(subject: Subject, regions: Sequence[Region]) -> tuple[ImageHeade
         header = read_header(run.bold)
         for region in regions:
             if not isinstance(region.grid, SurfaceGrid):
-                require_same_grid(run.bold, header, region)
+                require_same_grid(run.bold, header.grid, region.grid, owner=region.source)
             else:
                 surfaces = require_surfaces(run, region)
-                require_same_grid(surfaces[0], read_surface_header(surfaces), region)
+                found = read_surface_header(surfaces).grid
+                require_same_grid(surfaces[0], found, region.grid, owner=region.source)
         headers.append(header)
     return tuple(headers)
 
@@ -190,9 +191,7 @@ def _checked(thalamus: Region, cortex: Region) -> tuple[Region, Region]:
 
 
 def _without_thalamus(cortex: Region, thalamus: Region) -> Region:
-    if not same_grid(thalamus.grid, cortex.grid):
-        reason = f"{describe_grid(cortex.grid)} differs from {describe_grid(thalamus.grid)} of {thalamus.source}"
-        raise InputError(cortex.source, reason, remedy="resample one to the other's space")
+    require_same_grid(cortex.source, cortex.grid, thalamus.grid, owner=thalamus.source)
     shared = np.isin(cortex.flat, thalamus.flat)
     if not shared.any():
         return cortex

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import read_nifti
 from thalgpu.engine.inputs.cifti import read_cifti
+from thalgpu.engine.inputs.headers import require_same_grid, volume_grid
 from thalgpu.engine.inputs.model import CiftiGrid, Region, SurfaceGrid, VolumeGrid
 from thalgpu.engine.outputs.atomic import write_bytes
 from thalgpu.engine.outputs.names import map_suffix
@@ -24,7 +25,7 @@ _AFFINE_TOLERANCE_MM = 1e-3
 _ALIGNED = 2
 """NIfTI's code of coordinates that are aligned to something: a volume does not say what its space is called."""
 
-_ELSEWHERE = "give maps on the grid of --thalamus, or a gradients.h5"
+_ELSEWHERE = "give maps on the grid of --thalamus, or a group's gradients.h5"
 
 
 def write_maps(
@@ -80,12 +81,15 @@ def read_maps(path: Path, region: Region) -> NDArray[np.float32]:
     Raises
     ------
     InputError
-        When the file is damaged, lies on another grid, or holds NaN or Inf in the region.
+        When the file is damaged, lies on another grid, or in the region holds NaN or Inf or nothing but 0. The file is
+        the user's own: the remedy is another one, never to remove it.
     """
     read = _reader(path)
     elements = read(path, region)
     if not np.isfinite(elements).all():
         raise InputError(path, "its maps hold NaN or Inf in the region", remedy="fill or mask them")
+    if not elements.any():
+        raise InputError(path, "its maps are 0 everywhere in the region", remedy=_ELSEWHERE)
     if region.parcel is None or len(elements) == region.n_units:
         return elements.astype(np.float32)
     sizes = np.bincount(region.parcel, minlength=region.n_units)
@@ -153,9 +157,13 @@ def _reader(path: Path) -> Callable[[Path, Region], NDArray[Any]]:
 
 def _from_record(path: Path, region: Region) -> NDArray[Any]:
     expected = {"template": DatasetSpec("float32", (region.n_units, None))}
-    if region.ijk is not None and region.parcel is None and "voxel_ijk" in read_attributes(path)["datasets"]:
-        expected["voxel_ijk"] = DatasetSpec("int32", (region.n_units, 3))
-    stored = read_record(path, expected).datasets
+    try:
+        if region.ijk is not None and region.parcel is None and "voxel_ijk" in read_attributes(path)["datasets"]:
+            expected["voxel_ijk"] = DatasetSpec("int32", (region.n_units, 3))
+        stored = read_record(path, expected).datasets
+    except InputError as error:  # the store's remedy is to remove a record and run again, which made it
+        field = str(error.where).removeprefix(str(path)).removeprefix(":")
+        raise InputError(path, error.reason, at=field or None, remedy=_ELSEWHERE) from error
     if region.ijk is not None and "voxel_ijk" in stored and not np.array_equal(stored["voxel_ijk"], region.ijk):
         raise InputError(path, "the template was made for other voxels", at="voxel_ijk", remedy=_ELSEWHERE)
     return stored["template"]
@@ -165,11 +173,8 @@ def _from_nifti(path: Path, region: Region) -> NDArray[Any]:
     image, grid = read_nifti(path), region.grid
     if not isinstance(grid, VolumeGrid) or image.values.ndim not in (3, 4):
         raise InputError(path, "not maps on the grid of the region", remedy=_ELSEWHERE)
-    shape = image.values.shape[:3]
-    if shape != grid.shape or not np.allclose(image.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE_MM):
-        raise InputError(
-            path, f"its grid {shape} differs from the region's {grid.shape} or its affine", remedy=_ELSEWHERE
-        )
+    x, y, z = image.values.shape[:3]
+    require_same_grid(path, volume_grid((x, y, z), image.affine), grid, owner=region.source, remedy=_ELSEWHERE)
     maps = image.values if image.values.ndim == 4 else image.values[..., None]
     chosen: NDArray[Any] = maps[np.unravel_index(region.flat, grid.shape)]
     return chosen

@@ -12,6 +12,7 @@ from thalgpu.engine.inputs.headers import (
     read_header,
     read_surface_header,
     repetition_time,
+    require_same_grid,
     same_grid,
     volume_grid,
 )
@@ -122,6 +123,35 @@ def test_grids_agree_within_a_thousandth_of_a_millimetre():
     assert not same_grid(grid, volume_grid((3, 4, 6), affine))
     assert not same_grid(grid, SurfaceGrid(3, 4))
     assert isinstance(grid, VolumeGrid)
+
+
+ROTATED = np.array([[1.6, -1.2, 0, -8], [1.2, 1.6, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine", "words"),
+    [
+        ((3, 4, 6), None, "shape (3, 4, 6), not (3, 4, 5)"),
+        (
+            (3, 4, 6),
+            np.diag([3.0, 3, 3, 1]),
+            "shape (3, 4, 6), not (3, 4, 5); voxels of 3 × 3 × 3 mm, not 2 × 2 × 2 mm",
+        ),
+        ((3, 4, 5), np.diag([-2.0, 2, 2, 1]), "axes point to LAS, not RAS"),
+        ((3, 4, 5), ROTATED, "axes of another direction (rotated or sheared)"),
+        (
+            (3, 4, 5),
+            [[2, 0, 0, -8], [0, 2, 0, 0], [0, 0, 2, 0.5], [0, 0, 0, 1]],
+            "first voxel at (-8, 0, 0.5) mm, not (0, 0, 0) mm",
+        ),
+    ],
+)
+def test_a_difference_of_grids_is_said_in_words(shape, affine, words):
+    expected = volume_grid((3, 4, 5), np.diag([2.0, 2, 2, 1]))
+    found = volume_grid(shape, np.diag([2.0, 2, 2, 1]) if affine is None else np.array(affine, float))
+    with pytest.raises(InputError) as caught:
+        require_same_grid(Path("x.nii"), found, expected, owner="the scans")
+    assert caught.value.reason == f"its grid differs from that of the scans: {words}"
 
 
 def test_a_cifti_header_without_spatial_fields_is_read_as_workbench_writes_it(tmp_path):

@@ -100,8 +100,17 @@ def test_a_surface_in_one_array_of_all_volumes_is_read(tmp_path, rng):
 def test_another_shape_or_affine_is_an_error_that_names_both(tmp_path):
     run = Run(bold(tmp_path / "x.nii", np.ones((*SHAPE, N), "f4")))
     for grid in (volume_grid((4, 5, 7), AFFINE), volume_grid(SHAPE, AFFINE + 0.01)):
-        with pytest.raises(InputError, match=r"mask\.nii.*\(4, 5, 6\).*not volume"):
+        with pytest.raises(InputError, match=r"differs from that of mask\.nii: .*, not .*x\.nii"):
             extract(run, (region(grid, [0]),))
+
+
+def test_trailing_axes_of_length_one_are_no_dimensions(tmp_path, rng):
+    values = rng.normal(size=(*SHAPE, N, 1)).astype("f4")
+    nib.Nifti1Image(values, AFFINE).to_filename(tmp_path / "x.nii")
+    raw = bytearray((tmp_path / "x.nii").read_bytes())
+    assert raw[40:42] == b"\x05\x00"  # nibabel has kept the fifth axis
+    found = extract(Run(tmp_path / "x.nii"), (region(volume_grid(SHAPE, AFFINE), [7]),))
+    np.testing.assert_array_equal(found.series[0][:, 0], values.reshape(-1, N)[7])
 
 
 def test_another_cifti_axis_is_an_error(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_a_template_on_another_grid_is_refused(values: NDArray[np.float32], tmp_
     write_maps(tmp_path / "maps.nii.gz", values, volume(), NAMES)
     shifted = AFFINE.copy()
     shifted[0, 3] += 2
-    with pytest.raises(InputError, match="differs from the region's"):
+    with pytest.raises(InputError, match=r"first voxel at \(90, -126, -72\) mm, not \(92, .* give maps on the grid"):
         read_maps(tmp_path / "maps.nii.gz", volume(shifted))
     with pytest.raises(InputError, match="not maps on the grid"):
         read_maps(tmp_path / "maps.nii.gz", cifti())
@@ -199,6 +200,39 @@ def test_a_template_with_nan_in_the_region_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(broken, AFFINE), tmp_path / "maps.nii")
     with pytest.raises(InputError, match="NaN or Inf"):
         read_maps(tmp_path / "maps.nii", volume())
+
+
+def test_a_template_of_zeros_in_the_region_is_refused(tmp_path: Path) -> None:
+    elsewhere = np.ones(SHAPE, dtype=np.float32)
+    elsewhere.flat[FLAT] = 0
+    nib.save(nib.Nifti1Image(elsewhere, AFFINE), tmp_path / "maps.nii")
+    with pytest.raises(InputError, match="0 everywhere in the region"):
+        read_maps(tmp_path / "maps.nii", volume())
+
+
+@pytest.mark.parametrize("kind", ["own", "damaged", "attributes", "other", "text"])
+def test_to_remove_a_file_of_the_users_own_is_never_advised(
+    values: NDArray[np.float32], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "truth.h5"
+    match kind:
+        case "own":
+            with h5py.File(path, "w") as file:
+                file["gradients"] = values
+        case "attributes":
+            with h5py.File(path, "w") as file:
+                file.attrs["numbers"] = np.arange(3)
+        case "other":
+            write_record(path, {"gradients": values}, {}, key="a key")
+        case "damaged":
+            write_record(path, {"template": values}, {}, key="a key")
+            path.write_bytes(path.read_bytes()[:-300])
+        case "text":
+            path.write_text("no HDF5")
+    with pytest.raises(InputError, match=r"truth\.h5") as caught:
+        read_maps(path, volume())
+    assert "remove the file" not in str(caught.value)
+    assert str(caught.value).endswith("or a group's gradients.h5")
 
 
 def test_a_template_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
