@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.report.figures import gradient_slices, grid_affine, scree, template_correlations
 
+SHOWN = 3
+"""Gradients drawn on slices."""
+
 OUTLIER_MADS = 3.0
 """A subject is pointed out when its correlation with the template is this many MADs below the median."""
 
@@ -82,9 +85,15 @@ def _figures(embedding: EmbeddingPage) -> dict[str, object]:
     ]
     if embedding.thalamus.ijk is not None:
         slices = gradient_slices(
-            embedding.template, embedding.thalamus.ijk, embedding.covered, grid_affine(embedding.thalamus.grid)
+            embedding.template,
+            embedding.thalamus.ijk,
+            embedding.covered,
+            grid_affine(embedding.thalamus.grid),
+            n_components=SHOWN,
         )
-        figures.insert(0, ("Template gradients on axial slices", slices))
+        n_maps = embedding.template.shape[1]
+        shown = f"1 to {min(SHOWN, n_maps)} of {n_maps}" if n_maps > 1 else "1"
+        figures.insert(0, (f"Template gradient {shown} on axial slices, left is left", slices))
     flagged = outliers(embedding.correlations)
     return {
         "title": embedding.title,
