@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ("cuda_emulator.fixtures",)
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
