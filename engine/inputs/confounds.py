@@ -94,7 +94,12 @@ def read_confounds(path: Path) -> ConfoundsTable:
     rows = tuple(tuple(line.split("\t")) for line in lines[1:])
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
-            raise InputError(path, f"{len(row)} fields where the header has {len(names)}", at=f"line {number}")
+            raise InputError(
+                path,
+                f"{len(row)} fields where the header has {len(names)}",
+                at=f"line {number}",
+                remedy="write the table again, or leave out the options that read it",
+            )
     return ConfoundsTable(path, names, rows, content.sha256)
 
 
