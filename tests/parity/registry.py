@@ -29,6 +29,11 @@ class Case:
     reason : why this tolerance, in words.
     cuda : names of the `.cu` kernels that the device branch launches, as "module:kernel"; empty where it is array-API.
     small : cheap enough for the checked emulator, which is some hundred times slower.
+    overwritten : places of the arguments that the operation writes over; all others must stay as they are. An operation
+        that returns nothing is judged by these.
+    on_host : places among the results that are host arrays wherever the arguments are.
+    view : what of the results is compared, where they are not unique: from the results of the operation and from those
+        of the reference, as host arrays, makes the arrays to compare (say, the projector on a space from any of its bases).
     """
 
     operation: Callable[..., Any]
@@ -40,3 +45,6 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     cuda: tuple[str, ...] = ()
     small: bool = True
+    overwritten: tuple[int, ...] = ()
+    on_host: tuple[int, ...] = ()
+    view: Callable[[Arrays], Arrays] | None = None
