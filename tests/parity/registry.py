@@ -14,7 +14,7 @@ import numpy as np
 Arrays = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One call of a public kernel.
 
@@ -32,8 +32,8 @@ class Case:
     overwritten : places of the arguments that the operation writes over; all others must stay as they are. An operation
         that returns nothing is judged by these.
     on_host : places among the results that are host arrays wherever the arguments are.
-    view : what of the results is compared, where they are not unique: from the results of the operation and from those
-        of the reference, as host arrays, makes the arrays to compare (say, the projector on a space from any of its bases).
+    view : makes the arrays that are compared from the results, where those are not unique (say, the projector on a
+        space from a basis of it); gets and returns host arrays.
     """
 
     operation: Callable[..., Any]
