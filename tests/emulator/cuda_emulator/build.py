@@ -14,7 +14,7 @@ COMPILER = os.environ.get("CXX", "g++")
 _PLAIN = ("-O1",)
 _CHECKED = (
     "-O1",
-    "-g",
+    "-gdwarf-4",
     "-DEMULATOR_CHECKED",
     "-fsanitize=thread",
     "--param=tsan-distinguish-volatile=1",
@@ -79,7 +79,7 @@ def _built(name: str, text: str, arguments: tuple[str, ...]) -> Path:
     source, partial = folder / f"{name}-{digest}.{os.getpid()}.cpp", folder / f"{name}-{digest}.{os.getpid()}.so"
     source.write_text(text)
     command = [COMPILER, *(str(source) if part == "@source" else part for part in arguments), "-o", str(partial)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
     source.unlink()
     if done.returncode:
         raise BuildError(done.stderr)

@@ -102,7 +102,7 @@ def run(
 
 
 def _regions(arguments: list[Argument]) -> "ctypes.Array[_Region]":
-    """What a kernel may touch: arguments, joined where they overlap. To be named besides: other arrays and freed ones."""
+    """What a kernel may touch: arguments, joined where they overlap. To be named: other arrays, and freed ones."""
     extents: list[tuple[int, int, int, str]] = []
     given = [(argument.array, argument.name) for argument in arguments if argument.array is not None]
     for start, size, item, name in sorted((a.data.ptr, a.nbytes, a.itemsize, name) for a, name in given if a.nbytes):

@@ -73,7 +73,7 @@ def live() -> list[tuple[int, int]]:
 
 def freed() -> list[tuple[int, int]]:
     """Address and bytes of what was freed lately."""
-    return [(address, n_bytes) for _, address, n_bytes in _freed]
+    return [(address, n_bytes) for _, address, n_bytes in list(_freed)]  # the collector may free more meanwhile
 
 
 @contextmanager
@@ -103,5 +103,5 @@ def _require_room(n_bytes: int) -> None:
 def _free(memory: NDArray[np.uint8], address: int, n_bytes: int) -> None:
     memory[:] = POISON
     _freed.append((memory, address, n_bytes))
-    while sum(len(held) for held, _, _ in _freed) > QUARANTINE:
+    while len(_freed) > 256 or sum(len(held) for held, _, _ in _freed) > QUARANTINE:
         _freed.popleft()

@@ -43,7 +43,8 @@ Context scheduler;
 const Launch* launch = nullptr;
 emulator_index block_index, block_size, grid_size;
 unsigned n_threads = 0, n_exited = 0;
-unsigned waiting[MOST_THREADS / LANES], gone[MOST_THREADS / LANES];  // lanes of each warp, one bit each
+constexpr unsigned WARPS = MOST_THREADS / LANES;
+unsigned waiting[WARPS], exited[WARPS], beyond[WARPS];  // lanes of each warp; those beyond the block never come
 bool failed = false;
 pthread_t launcher;
 std::string message;
@@ -74,17 +75,17 @@ void to_fibre(Fibre& fibre) {
     current = nullptr;
 }
 
-bool complete_collective(Fibre& fibre);
+void require_present(const Fibre& fibre);
 
 void enter() {
     launch->run(launch->arguments);
     running.active = false;
     current->state = EXITED;
     ++n_exited;
-    const unsigned warp = current->rank / LANES, first = warp * LANES;
-    gone[warp] |= 1u << current->rank % LANES;  // others may have waited for this lane alone
-    for (unsigned lane = 0; lane < LANES && first + lane < n_threads && !failed; ++lane)
-        if (fibres[first + lane].state == AT_COLLECTIVE) complete_collective(fibres[first + lane]);
+    const unsigned warp = current->rank / LANES, lane = current->rank % LANES;
+    exited[warp] |= 1u << lane;
+    for (unsigned other = 0; other < LANES; ++other)
+        if (waiting[warp] >> other & 1) require_present(fibres[warp * LANES + other]);
     to_scheduler();
 }
 
@@ -105,9 +106,15 @@ bool same_place(const Fibre& a, const Fibre& b) {
            (a.file == b.file || !strcmp(a.file, b.file));
 }
 
-// Let a group of lanes go on once all that its mask names, and that have not exited, wait at the same place.
+// A mask names lanes that come: a lane that has exited never will. Lanes beyond the block are forgiven, not read.
+void require_present(const Fibre& fibre) {
+    const unsigned missing = fibre.mask & exited[fibre.rank / LANES];
+    if (missing) fail("%s: its mask names lane %d, which has exited", place(fibre).c_str(), __builtin_ctz(missing));
+}
+
+// Let a group of lanes go on once all that its mask names wait at the same place.
 bool complete_collective(Fibre& fibre) {
-    const unsigned warp = fibre.rank / LANES, first = warp * LANES, present = fibre.mask & ~gone[warp];
+    const unsigned warp = fibre.rank / LANES, first = warp * LANES, present = fibre.mask & ~beyond[warp];
     if (present & ~waiting[warp]) return false;
     for (unsigned lane = 0; lane < LANES; ++lane) {
         const Fibre& other = fibres[first + lane];
@@ -126,7 +133,7 @@ bool complete_collective(Fibre& fibre) {
         Fibre& other = fibres[first + lane];
         if (!other.fold && !(present >> other.source & 1)) {
             fail("%s: thread %u reads lane %u, which %s", place(other).c_str(), other.rank, other.source,
-                 fibre.mask >> other.source & 1 ? "has exited" : "is not in the mask");
+                 fibre.mask >> other.source & 1 ? "is beyond the block" : "is not in the mask");
             return false;
         }
         other.result = other.fold ? folded : fibres[first + other.source].value;
@@ -169,15 +176,15 @@ void run_block() {
     n_exited = 0;
     static_bytes = 0;
     ++block_serial;
-    for (unsigned warp = 0; warp < MOST_THREADS / LANES; ++warp) {
-        const unsigned first = warp * LANES;  // lanes beyond the block never come
-        gone[warp] = first >= n_threads ? ~0u : n_threads - first >= LANES ? 0 : ~0u << (n_threads - first);
-        waiting[warp] = 0;
+    for (unsigned warp = 0; warp < WARPS; ++warp) {
+        const unsigned first = warp * LANES;
+        beyond[warp] = first >= n_threads ? ~0u : n_threads - first >= LANES ? 0 : ~0u << (n_threads - first);
+        waiting[warp] = exited[warp] = 0;
     }
     memset(dynamic_memory.data(), 0xff, dynamic_memory.size());
     if (launch->checked) {
         checker::begin_block();
-        checker::add_shared("dynamic shared memory", dynamic_memory.data() + GUARD, launch->dynamic_bytes, 4, 1);
+        checker::add_shared("dynamic bytes", dynamic_memory.data() + GUARD, launch->dynamic_bytes, 4, 1);
     }
     std::vector<unsigned> order(n_threads);
     std::iota(order.begin(), order.end(), 0u);
@@ -217,7 +224,7 @@ void on_signal(int number, siginfo_t* info, void*) {
     }
     if (number == SIGVTALRM) fail("ran for more than %g s", launch->seconds);
     if (number == SIGFPE) fail("integer division by zero");
-    fail("segmentation fault at address %p: run it checked to see where", info->si_addr);
+    fail("segmentation fault at address %p%s", info->si_addr, launch->checked ? "" : ": run it checked to see where");
 }
 
 // Faults and endless loops of a kernel end its launch, not the process.
@@ -255,7 +262,12 @@ void wait(State state, const char* what, const char* file, int line) {
     current->what = what;
     current->file = file;
     current->line = line;
-    if (state == AT_BARRIER || !complete_collective(*current)) to_scheduler();
+    if (state == AT_COLLECTIVE) {
+        require_present(*current);
+        waiting[current->rank / LANES] |= 1u << current->rank % LANES;
+        if (complete_collective(*current)) return;
+    }
+    to_scheduler();
 }
 
 uint64_t collect(unsigned mask, uint64_t value, unsigned source, emulator_fold fold, const char* what, const char* file,
@@ -267,7 +279,6 @@ uint64_t collect(unsigned mask, uint64_t value, unsigned source, emulator_fold f
     fibre.fold = fold;
     if (!(mask >> fibre.rank % LANES & 1))
         fail("%s at %s:%d: thread %u calls it with a mask that leaves itself out", what, file, line, fibre.rank);
-    waiting[fibre.rank / LANES] |= 1u << fibre.rank % LANES;
     wait(AT_COLLECTIVE, what, file, line);
     return fibre.result;
 }
