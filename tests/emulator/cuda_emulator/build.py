@@ -51,8 +51,9 @@ def kernel_library(text: str, *, checked: bool, defines: tuple[str, ...] = ()) -
     return _built("kernels", text, (*command, "-x", "none", str(runtime), "-lm", "-lc", "-lgcc"))
 
 
-def runtime_library(*options: str) -> Path:
+def runtime_library() -> Path:
     """The emulated multiprocessor and its checker."""
+    options = ("-DEMULATOR_UCONTEXT",) if settings().portable else ()
     sources = [str(NATIVE / name) for name in ("multiprocessor.cpp", "checker.cpp")]
     return _built("runtime", "", (*_RUNTIME, *options, *sources, "-ldl", "-lpthread"))
 

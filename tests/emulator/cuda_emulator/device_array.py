@@ -111,8 +111,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         self._values[opened(index)] = opened(value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__" or "where" in options:
-            raise TypeError(f"numpy.{ufunc.__name__}.{method} with {sorted(options)} is not for device arrays")
+        if method != "__call__":
+            raise TypeError(f"numpy.{ufunc.__name__}.{method} is not for device arrays")
         return applied(ufunc, *inputs, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -121,6 +121,8 @@ class DeviceArray(NDArrayOperatorsMixin):
 
 def applied(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function with device arrays, and put its arrays on the device."""
+    if kwargs.keys() & {"where", "initial"}:
+        raise TypeError(f"{function.__name__}: CuPy has no where= or initial=")
     out = kwargs.pop("out", None)
     out = out[0] if isinstance(out, tuple) and len(out) == 1 else out
     if out is not None:

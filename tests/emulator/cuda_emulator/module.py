@@ -28,7 +28,7 @@ class RawModule:
         self.declared = declarations(code)
         self.text = translate(code, list(self.declared))
         self.defines = tuple(option for option in options if option.startswith("-D"))
-        self._libraries: dict[bool, tuple[Path, ctypes.CDLL]] = {}
+        self._libraries: dict[tuple[bool, bool], tuple[Path, ctypes.CDLL]] = {}
 
     def get_function(self, name: str) -> "Kernel":
         """A kernel by its name."""
@@ -36,12 +36,13 @@ class RawModule:
             raise ValueError(f"no kernel {name} in this module")
         return Kernel(self, self.declared[name])
 
-    def library(self, *, checked: bool) -> tuple[Path, ctypes.CDLL]:
+    def library(self) -> tuple[Path, ctypes.CDLL]:
         """The compiled text, loaded."""
-        if checked not in self._libraries:
-            path = build.kernel_library(self.text, checked=checked, defines=self.defines)
-            self._libraries[checked] = path, ctypes.CDLL(str(path))
-        return self._libraries[checked]
+        kind = settings().checked, settings().portable
+        if kind not in self._libraries:
+            path = build.kernel_library(self.text, checked=settings().checked, defines=self.defines)
+            self._libraries[kind] = path, ctypes.CDLL(str(path))
+        return self._libraries[kind]
 
 
 class Kernel:
@@ -68,14 +69,14 @@ class Kernel:
                 f"{self.name}: {shared_mem} bytes of dynamic shared memory, of {self.max_dynamic_shared_size_bytes} "
                 f"allowed and {devices.SHARED_LIMIT} possible"
             )
-        chosen = settings()
-        path, library = self._module.library(checked=chosen.checked)
+        orders = settings().orders
+        path, library = self._module.library()
         arguments = self._arguments(library, args)
         shape = (*self._sizes("grid", grid), *self._sizes("block", block))
         arrays = [argument.array for argument in arguments if argument.array is not None]
-        before = [array.get() for array in arrays] if len(chosen.orders) > 1 else []
+        before = [array.get() for array in arrays] if len(orders) > 1 else []
         results: list[list[bytes]] = []
-        for order in chosen.orders:
+        for order in orders:
             for array, contents in zip(arrays, before, strict=False):
                 array.set(contents)
             run(self.name, path, library, shape, arguments, shared_mem, order)
@@ -83,7 +84,7 @@ class Kernel:
         for i, array in enumerate(arrays if before else ()):
             if len({result[i] for result in results}) > 1:
                 name = next(argument.name for argument in arguments if argument.array is array)
-                raise EmulatorError(f"{self.name}: {name} depends on the order of threads, {chosen.orders} differ")
+                raise EmulatorError(f"{self.name}: {name} depends on the order of threads, {orders} differ")
 
     def _sizes(self, what: str, given: tuple[int, ...]) -> tuple[int, ...]:
         sizes = (*given, 1, 1)[:3]

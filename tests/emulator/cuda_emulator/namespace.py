@@ -31,7 +31,7 @@ _FUNCTIONS = """
 """
 _CONSTANTS = """
     bool_ dtype e finfo float32 float64 iinfo inf int16 int32 int64 int8 nan newaxis pi uint16 uint32 uint64 uint8
-    floating integer bool errstate ndindex result_type can_cast promote_types
+    floating integer bool ndindex result_type can_cast promote_types
 """
 _LINEAR_ALGEBRA = frozenset(
     ("cholesky", "det", "eigh", "eigvalsh", "inv", "norm", "pinv", "qr", "slogdet", "solve", "svd")

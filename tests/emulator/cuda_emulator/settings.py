@@ -19,12 +19,14 @@ class Settings:
     checked : whether races, bounds, uninitialised shared memory and undefined behaviour are looked for.
     orders : each launch is made once in each order, from the same contents, and must leave the same bits.
     seconds : processor time after which a launch is given up.
+    portable : whether threads switch stacks by POSIX ucontext, as they must on machines other than x86-64.
     cache : folder of compiled libraries; safe to share and to keep.
     """
 
     checked: bool = False
     orders: tuple[int, ...] = (ASCENDING,)
     seconds: float = 60.0
+    portable: bool = False
     cache: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="cuda-emulator-")))
 
 
