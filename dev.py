@@ -8,8 +8,9 @@ python3 dev.py lint                style, types and layers
 python3 dev.py lock [ARGS]         renew requirements/*.txt; ARGS go to `uv pip compile` (try --upgrade)
 
 Each sets up .venv first, from the committed locks and with every hash checked; it is left alone while they are
-unchanged. uv is used where it is found, and venv with pip otherwise. `--with-peers` after test or bench installs the
-programs that thalgpu is compared with as well (BrainSpace, nilearn: some 500 MB).
+unchanged. uv is used where it is found, and venv with pip otherwise. `--with-nvrtc` after test installs NVIDIA's
+compiler as well (Linux: some 100 MB), which the CUDA kernels are then held to, with or without a GPU. `--with-peers`
+after test or bench installs both that and the programs that thalgpu is compared with (BrainSpace, nilearn: 500 MB).
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the message in main()
@@ -24,10 +25,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 DEMO = Path("thalgpu-demo")
+WITH = {"--with-nvrtc": "nvrtc", "--with-peers": "validate"}
 LOCKS = {  # each holds the one before it, at the same versions
     "run": (),
     "dev": ("--group", "test", "--group", "lint"),
-    "validate": ("--group", "test", "--group", "lint", "--extra", "validate"),
+    "nvrtc": ("--group", "test", "--group", "lint", "--group", "nvrtc"),
+    "validate": ("--group", "test", "--group", "lint", "--group", "nvrtc", "--extra", "validate"),
 }
 
 
@@ -50,13 +53,13 @@ def demo(options: list[str]) -> int:
 
 def test(options: list[str]) -> int:
     """Run the tests."""
-    install("validate" if with_peers(options) else "dev")
+    install(widest(options))
     return run(tool("python"), "-m", "pytest", *options)
 
 
 def bench(options: list[str]) -> int:
     """Time the engine against its references."""
-    install("validate" if with_peers(options) else "dev")
+    install(widest(options))
     return run(tool("thalgpu"), "bench", *options)
 
 
@@ -157,12 +160,11 @@ def works(*command: str | Path) -> bool:
         return False
 
 
-def with_peers(options: list[str]) -> bool:
-    """Take `--with-peers` out of the options; whether it was there."""
-    asked = "--with-peers" in options
-    while "--with-peers" in options:
-        options.remove("--with-peers")
-    return asked
+def widest(options: list[str]) -> str:
+    """Take `--with-peers` and `--with-nvrtc` out of the options; the lock that they ask for."""
+    asked = {option for option in options if option in WITH}
+    options[:] = [option for option in options if option not in WITH]
+    return max((WITH[option] for option in asked), key=list(LOCKS).index, default="dev")
 
 
 def tool(name: str) -> str:

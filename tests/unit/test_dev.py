@@ -85,9 +85,14 @@ def test_a_shim_that_does_not_run_is_no_uv(dev, tmp_path, monkeypatch):
 
 def test_options_are_handed_on_without_our_own(dev):
     options = ["-k", "name", "--with-peers"]
-    assert dev.with_peers(options) is True
+    assert dev.widest(options) == "validate"
     assert options == ["-k", "name"]
-    assert dev.with_peers(options) is False
+    assert dev.widest(options) == "dev"
+
+
+def test_the_widest_lock_that_is_asked_for_holds_the_others(dev):
+    assert dev.widest(["--with-nvrtc"]) == "nvrtc"
+    assert dev.widest(["--with-peers", "--with-nvrtc"]) == "validate"
 
 
 def test_help_needs_nothing_but_python():

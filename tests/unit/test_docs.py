@@ -11,7 +11,7 @@ from thalgpu.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OTHER_PROGRAMS = {"--with-peers", "--upgrade", "--no-build-isolation", "--no-deps"}
+OTHER_PROGRAMS = {"--with-peers", "--with-nvrtc", "--upgrade", "--no-build-isolation", "--no-deps"}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python-api.md"])
