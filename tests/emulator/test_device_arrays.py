@@ -1,6 +1,7 @@
 """Device arrays are as strict about host memory as CuPy's, and hold what NumPy would."""
 
 import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_copies_are_explicit(emulated):
     assert x.tolist() == [5, 1, 2]
     with pytest.raises(ValueError, match="set needs a host array of shape"):
         x.set(np.zeros(4))
+
+
+def test_pickled_arrays_come_back_to_the_device(emulated):
+    x = pickle.loads(pickle.dumps(emulated.arange(3)))
+    assert isinstance(x, DeviceArray)
+    assert x.tolist() == [0, 1, 2]
 
 
 def test_memory_runs_out_and_comes_back(emulated):

@@ -79,6 +79,9 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct one.")
 
+    def __reduce__(self) -> Any:
+        return DeviceArray, (self.get(),)
+
     def __bool__(self) -> bool:
         return bool(self._values)
 
