@@ -1,5 +1,7 @@
 """Checks that every array operation makes of what it is given."""
 
+from typing import Any
+
 import numpy as np
 
 from thalgpu.errors import NumericsError
@@ -8,7 +10,7 @@ from thalgpu.kernels._namespace import Array, get_namespace, is_device
 _ROWS = 64
 
 
-def as_floats(name: str, x: object, *, n_axes: int = 2) -> Array:
+def as_floats(name: str, x: object, *, n_axes: int = 2, by_rows: bool = True) -> Array:
     """The array that public functions work on: one layout, one byte order and two dtypes, so that equal values give
     equal bits whatever they came in.
 
@@ -17,10 +19,11 @@ def as_floats(name: str, x: object, *, n_axes: int = 2) -> Array:
     name : what the caller knows the array by.
     x : NumPy or CuPy array of float32 or float64 in any byte order and memory layout, or of integers.
     n_axes : how many axes it must have.
+    by_rows : False where what comes next makes copies anyway and gives the same bits for every layout.
 
     Returns
     -------
-    The same array where it is C-contiguous and native, a copy where it is not; float64 for integers.
+    The same array where it is C-contiguous (if `by_rows`) and native, a copy where it is not; float64 for integers.
 
     Raises
     ------
@@ -39,11 +42,12 @@ def as_floats(name: str, x: object, *, n_axes: int = 2) -> Array:
         raise NumericsError(f"{name} must have {n_axes} axes, not the shape {x.shape}")
     if 0 in x.shape:
         raise NumericsError(f"{name} is empty: {' × '.join(map(str, x.shape))}")
-    dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float64)
+    dtype: np.dtype[Any] = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float64)
     if is_device(x):
         on_device: Array = get_namespace(x).ascontiguousarray(x, dtype=dtype)
         return on_device
-    return np.require(x, dtype=dtype, requirements=["C", "ALIGNED", "ENSUREARRAY"])
+    packed = np.asarray(x, dtype=dtype, order="C" if by_rows else "K")
+    return packed if packed.flags.aligned else packed.copy()
 
 
 def require_matrix(name: str, x: Array) -> None:

@@ -4,6 +4,7 @@ import math
 
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels.gram import mirror
 
 KERNELS = ("normalized_angle", "cosine", "pearson", "spearman", "gaussian", "eta2")
 CENTRED = ("pearson", "spearman", "gaussian", "eta2")
@@ -21,8 +22,9 @@ def affinity_from_gram(
     Parameters
     ----------
     gram : (n, n) float32 or float64
-        Exactly symmetric. Products of the rows for "cosine" and "normalized_angle"; products of the rows after each
-        one's mean has been taken off for the kernels in `CENTRED` (for "spearman", of the rows' ranks). Overwritten.
+        Symmetric; nothing above the diagonal is read. Products of the rows for "cosine" and "normalized_angle";
+        products of the rows after each one's mean has been taken off for the kernels in `CENTRED` (for "spearman", of
+        the rows' ranks). Overwritten.
     means : (n,) float64
         Mean of each row; read only by the kernels in `CENTRED`.
     n_targets : length p of a row.
@@ -64,7 +66,7 @@ def affinity_from_gram(
         raise NumericsError("connectivity values are too small: their products vanish", remedy="rescale them")
     for start in range(0, len(gram), _ROWS):
         rows = slice(start, start + _ROWS)
-        block = gram[rows]
+        block = gram[rows, : start + _ROWS]
         if kernel == "eta2":
             _eta2(block, q, offset, rows)
         elif kernel == "gaussian":
@@ -73,6 +75,7 @@ def affinity_from_gram(
             _cosine(block, xp.where(present, q, 1), rows, angle=kernel == "normalized_angle")
         if non_negative:
             xp.maximum(block, 0, out=block)
+    mirror(gram)
     gram[~present], gram[:, ~present] = 0, 0
     gram[xp.arange(len(gram)), xp.arange(len(gram))] = present
     return gram
@@ -94,10 +97,11 @@ def _has_direction(q: Array, offset: Array, kernel: str) -> Array:
 
 
 def _cosine(block: Array, q: Array, rows: slice, *, angle: bool) -> None:
-    """Normalise some rows of products; each pair's factor is one commutative product, so that symmetry stays exact."""
+    """Normalise some rows of products, up to the diagonal, in place."""
     xp = get_namespace(block)
     scale = 1 / xp.sqrt(q)
-    block *= scale[rows, None] * scale
+    block *= scale[rows, None]
+    block *= scale[: block.shape[1]]
     xp.clip(block, -1, 1, out=block)
     if angle:
         xp.arccos(block, out=block)
@@ -108,17 +112,19 @@ def _cosine(block: Array, q: Array, rows: slice, *, angle: bool) -> None:
 def _gaussian(block: Array, q: Array, offset: Array, rows: slice, gamma: float) -> None:
     xp = get_namespace(block)
     block *= -2
-    block += q[rows, None] + q
-    block += (offset[rows, None] - offset) ** 2
+    columns = slice(block.shape[1])
+    block += q[rows, None] + q[columns]
+    block += (offset[rows, None] - offset[columns]) ** 2
     xp.maximum(block, 0, out=block)
     block *= -gamma
     xp.exp(block, out=block)
 
 
 def _eta2(block: Array, q: Array, offset: Array, rows: slice) -> None:
-    xp = get_namespace(block)
-    both = q[rows, None] + q
+    columns = slice(block.shape[1])
+    both = q[rows, None] + q[columns]
     block += both / 2
-    both += (offset[rows, None] - offset) ** 2 / 2
-    block /= xp.where(both > 0, both, 1)
-    block[both == 0] = 1
+    both += (offset[rows, None] - offset[columns]) ** 2 / 2
+    if not bool(both.all()):
+        block[both == 0], both[both == 0] = 1, 1
+    block /= both

@@ -12,10 +12,12 @@ Pairs: TypeAlias = tuple[NDArray[np.float64], Array]
 
 DENSE_UP_TO = 256
 """Orders up to which LAPACK's full solution is as fast."""
-SPARE_VECTORS = 4
-"""Vectors in a block beyond those asked for: the gap behind them is what convergence depends on."""
-BASIS_BLOCKS = 10
+BLOCK_MULTIPLE = 4
+"""A block has as many vectors as are asked for, rounded up to what a product takes in one go."""
+BASIS_BLOCKS = 12
 """Blocks in the basis before it is compressed to half of them."""
+INDEPENDENT = 1e-3
+"""Least ratio of the smallest to the largest new direction at which a Cholesky factor is as good as reflections."""
 MAX_PRODUCTS = 150
 """Block products after which the full solution is cheaper."""
 
@@ -50,18 +52,19 @@ def leading_eigenpairs(operator: Array, n_pairs: int, *, tolerance: float = 1e-1
     -----
     Small matrices go to LAPACK (or cuSOLVER). Large ones to block Lanczos with full reorthogonalisation and thick
     restart (Wu and Simon 2000, doi:10.1137/S0895479898334605; blocks as in Golub and Underwood 1977). The start block
-    is a fixed table of Philox bits, wider than `n_pairs`, so that a multiple eigenvalue is found as often as it occurs;
-    the result does not depend on any seed. Residuals are computed anew from the final vectors; where one is too large
-    the full solution is returned instead.
+    is a fixed table of Philox bits, no narrower than `n_pairs`, so that a multiple eigenvalue is found as often as it
+    occurs; the result does not depend on any seed. Residuals are computed anew from the final vectors; where one is too
+    large the full solution is returned instead.
     """
     namespace = get_namespace(operator)
     n = _checked_order(operator, n_pairs)
     operator = namespace.asarray(operator, dtype=namespace.float64)
-    block = 8 * -(-(n_pairs + SPARE_VECTORS) // 8)
+    block = BLOCK_MULTIPLE * -(-n_pairs // BLOCK_MULTIPLE)
     if n > max(DENSE_UP_TO, 2 * BASIS_BLOCKS * block):
         found = _block_lanczos(operator, n_pairs, block, tolerance)
         if found is not None:
             return found
+    _require_finite(operator)
     values, vectors = namespace.linalg.eigh(operator)
     return to_host(values)[: -n_pairs - 1 : -1].copy(), namespace.ascontiguousarray(vectors[:, : -n_pairs - 1 : -1])
 
@@ -72,16 +75,19 @@ def _checked_order(operator: Array, n_pairs: int) -> int:
     n = len(operator)
     if not 1 <= n_pairs <= n:
         raise NumericsError(f"{n_pairs} eigenpairs asked of a matrix with {n} rows")
-    if not bool(get_namespace(operator).isfinite(operator).all()):
-        raise NumericsError("the matrix to decompose has entries that are not finite")
     return n
+
+
+def _require_finite(matrix: Array) -> None:
+    if not bool(get_namespace(matrix).isfinite(matrix).all()):
+        raise NumericsError("the matrix to decompose has entries that are not finite")
 
 
 def _block_lanczos(operator: Array, n_pairs: int, block: int, tolerance: float) -> Pairs | None:
     """Grow an orthonormal basis by products with the operator until its Ritz pairs solve A v = λ v, or give up (None).
 
     Basis vectors are ROWS, so that each product is (block × n)(n × n) on contiguous memory: twice as fast as columns.
-    The projected matrix is small and stays on the host.
+    The projected matrix is small and stays on the host. NaN or infinity anywhere shows in the first product.
     """
     namespace = get_namespace(operator)
     capacity = BASIS_BLOCKS * block
@@ -91,7 +97,10 @@ def _block_lanczos(operator: Array, n_pairs: int, block: int, tolerance: float) 
     old, size = 0, block
     for _ in range(MAX_PRODUCTS):
         basis[old:size] = newest
-        image = newest @ operator
+        with np.errstate(invalid="ignore", over="ignore"):  # such entries have a message of their own
+            image = newest @ operator
+        if old == 0:
+            _require_finite(image)
         newest, coefficients, leftover = _expand(basis[:size], image)
         projected[:size, old:size] = coefficients
         projected[old:size, :size] = coefficients.T
@@ -129,14 +138,27 @@ def _expand(basis: Array, image: Array) -> tuple[Array, NDArray[np.float64], NDA
     coefficients = basis @ image.T
     rows, first = _orthonormal_rows(image - coefficients.T @ basis)
     rows, second = _orthonormal_rows(rows - (rows @ basis.T) @ basis)
-    return rows, to_host(coefficients), to_host(second) @ to_host(first)
+    return rows, to_host(coefficients), second @ first
 
 
-def _orthonormal_rows(rows: Array) -> tuple[Array, Array]:
-    """Q with orthonormal rows and R with rows' = Q' R; complete also where the rows are linearly dependent."""
+def _orthonormal_rows(rows: Array) -> tuple[Array, NDArray[np.float64]]:
+    """Q with orthonormal rows and R with rows' = Q' R; complete also where the rows are linearly dependent.
+
+    By the Cholesky factor of their products (Yamamoto et al. 2015, doi:10.1553/etna_vol44s306), three times as fast as
+    Householder's reflections, which stand in where the rows are close to dependent. Rows that are not quite orthonormal
+    after one call are after the second, which `_expand` makes.
+    """
     namespace = get_namespace(rows)
+    products = to_host(rows @ rows.T)
+    try:
+        triangle = np.linalg.cholesky(products)
+    except np.linalg.LinAlgError:
+        triangle = np.zeros_like(products)
+    sizes = np.diagonal(triangle)
+    if sizes.min() > INDEPENDENT * sizes.max():
+        return like(np.linalg.inv(triangle), rows) @ rows, triangle.T
     columns, triangle = namespace.linalg.qr(rows.T)
-    return namespace.ascontiguousarray(columns.T), triangle
+    return namespace.ascontiguousarray(columns.T), to_host(triangle)
 
 
 def _verified(operator: Array, values: NDArray[np.float64], vectors: Array, accepted: float) -> Pairs | None:

@@ -6,6 +6,8 @@ from thalgpu.kernels._namespace import Array, get_namespace
 _COLUMNS = 512
 _ROUNDING = 4.0
 _LEAST_EXPONENT = -1000
+_NO_CARE = 300
+"""Squares of values within 2^±300 neither overflow nor vanish; nothing in float32 is outside."""
 
 
 def standardize(series: Array, /) -> tuple[Array, Array]:
@@ -49,13 +51,18 @@ def _standardize_block(series: Array) -> tuple[Array, Array]:
     finite = xp.isfinite(peak)
     if not bool(finite.all()):
         series, peak = xp.where(finite, series, 0), xp.where(finite, peak, 0)
-    # A power of two brings the largest value into [0.5, 1): exact, and no square can overflow or vanish.
-    scale = xp.ldexp(1.0, -xp.maximum(xp.frexp(peak)[1], _LEAST_EXPONENT))
-    centred = series * scale
+    # In float64 and by rows, whatever the series' layout: sums then have the same bits.
+    centred = xp.empty(series.shape, dtype=xp.float64)
+    centred[...] = series
+    exponent = xp.maximum(xp.frexp(peak)[1], _LEAST_EXPONENT)
+    if int(xp.abs(exponent).max()) > _NO_CARE:
+        # A power of two brings the largest value into [0.5, 1): exact, and no square can overflow or vanish.
+        scale = xp.ldexp(1.0, -exponent)
+        centred, peak = centred * scale, peak * scale
     centred -= centred[0].copy()  # exact for a constant, whose mean would carry the rounding of its sum
     centred -= centred.mean(axis=0)
     norm = xp.sqrt(xp.einsum("ts,ts->s", centred, centred))
     rounding = _ROUNDING * float(xp.finfo(series.dtype).eps) * len(series) ** 0.5
-    varies = norm > rounding * (peak * scale)
+    varies = norm > rounding * peak
     centred *= varies / xp.where(varies, norm, 1)
     return centred, varies

@@ -14,6 +14,9 @@ from thalgpu.kernels.scaling import product_scale
 from thalgpu.kernels.sparsify import n_kept
 from thalgpu.kernels.standardize import standardize
 
+_VOXELS = 512
+"""Rows of a product that are computed up to the diagonal's block: fixed, so that results have the same bits."""
+
 
 def compute_affinity(
     connectivity: Array,
@@ -119,7 +122,7 @@ def _affinity(profiles: Profiles, kernel: Kernel, sparsity: float, non_negative:
 
 
 def _gram(profiles: Profiles, k: int, *, centred: bool) -> tuple[Array, Array]:
-    """Products of sparsified rows (each less its mean, if centred) and the rows' means, added up over tiles of columns.
+    """Products of sparsified rows (each less its mean, if centred), lower triangle, and the rows' means, tile by tile.
 
     Each tile is centred by its own means, and the means' spread is added at the end (Chan, Golub & LeVeque 1983), so
     that a float32 sum does not lose small differences between rows of a large mean.
@@ -133,17 +136,17 @@ def _gram(profiles: Profiles, k: int, *, centred: bool) -> tuple[Array, Array]:
             tile -= (sums[-1] / tile.shape[1]).astype(tile.dtype)[:, None]
         add_gram(gram, tile)
     if not centred:
-        return mirror(gram), xp.zeros(profiles.n_rows)
+        return gram, xp.zeros(profiles.n_rows)
     widths = xp.asarray([columns.stop - columns.start for columns in profiles.columns])
     totals = xp.stack(sums, axis=1)
     means = totals.sum(axis=1) / profiles.n_columns
     spread = (totals / widths - means[:, None]) * xp.sqrt(widths)
     add_gram(gram, spread.astype(gram.dtype))
-    return mirror(gram), means
+    return gram, means
 
 
 def _gram_of_ranks(profiles: Profiles, k: int) -> tuple[Array, Array]:
-    """Products of centred ranks and their means, one pair of row blocks at a time."""
+    """Products of centred ranks, lower triangle, and their means, one pair of row blocks at a time."""
     xp = get_namespace(profiles.like)
     gram = xp.empty((profiles.n_rows, profiles.n_rows), dtype=profiles.like.dtype)
     for index, rows in enumerate(profiles.rows):
@@ -151,11 +154,13 @@ def _gram_of_ranks(profiles: Profiles, k: int) -> tuple[Array, Array]:
         gram[rows, rows] = cross_products(ranks, ranks)
         for other in range(index + 1, len(profiles.rows)):
             gram[profiles.rows[other], rows] = cross_products(profiles.centred_ranks(other, k).T, ranks)
-    return mirror(gram), xp.full(profiles.n_rows, (profiles.n_columns + 1) / 2)
+    return gram, xp.full(profiles.n_rows, (profiles.n_columns + 1) / 2)
 
 
 def _gram_in_time(seed: Sequence[Array], target: Sequence[Array], *, centred: bool) -> tuple[Array, Array]:
-    """Products and means of rows from standardised series: Zs' (Zt Zt') Zs; `target` is overwritten if centred.
+    """Products (lower triangle) and means of rows from standardised series: Zs' (Zt Zt') Zs.
+
+    `target` is overwritten if centred.
 
     Taking each row's mean off C is taking the targets' mean series off Zt.
     """
@@ -169,8 +174,12 @@ def _gram_in_time(seed: Sequence[Array], target: Sequence[Array], *, centred: bo
         if centred:
             part -= mean.astype(part.dtype)[:, None]
         add_gram(over_targets, part)
-    gram = cross_products(voxels, cross_products(mirror(over_targets), voxels))
-    return mirror(gram), mean @ voxels
+    weighted, n_voxels = cross_products(mirror(over_targets), voxels), voxels.shape[1]
+    gram = xp.empty((n_voxels, n_voxels), dtype=voxels.dtype)
+    for start in range(0, n_voxels, _VOXELS):
+        rows, columns = slice(start, start + _VOXELS), slice(start + _VOXELS)
+        gram[rows, columns] = cross_products(voxels[:, rows], weighted[:, columns])
+    return gram, mean @ voxels
 
 
 def _gram_form_pays(n_timepoints: int, n_voxels: int, n_targets: int) -> bool:

@@ -24,10 +24,8 @@ def checked_graph(affinity: Array, n_components: int) -> Array:
     weights, smallest = _checked(affinity, n_components)
     if smallest < 0:
         raise NumericsError("the affinity has negative entries", remedy="set them to zero (non_negative)")
-    if smallest > 0 or not bool((weights > 0).any(axis=1).all()):
-        return weights  # all linked; or an empty row, which has its own message where the degrees are formed
-    pieces = count_pieces(weights)
-    if pieces > 1:
+    pieces = 1 if smallest > 0 else count_pieces(weights)
+    if pieces > 1 and bool((weights > 0).any(axis=1).all()):  # empty rows have their message where degrees are formed
         raise NumericsError(
             f"the affinity graph falls into {pieces} pieces that share no weight, so it has no common gradients",
             remedy="lower the sparsity, or use a kernel without zeros",
@@ -60,7 +58,13 @@ def _checked(affinity: Array, n_components: int) -> tuple[Array, float]:
     return affinity if asymmetry == 0 else (affinity + affinity.T) / 2, low
 
 
-def _asymmetry(matrix: Array, rows: int = 256) -> float:
-    """Largest |a_ij − a_ji|, by strips of the lower triangle: no temporary of the whole size."""
-    strips = ((start, start + rows) for start in range(0, len(matrix), rows))
-    return max(float(abs(matrix[a:b, :b] - matrix[:b, a:b].T).max()) for a, b in strips)
+def _asymmetry(matrix: Array, size: int = 256) -> float:
+    """Largest |a_ij − a_ji|, by tiles that stay in the cache; a comparison is enough where they are equal."""
+    largest = 0.0
+    for row in range(0, len(matrix), size):
+        for column in range(0, row + 1, size):
+            below = matrix[row : row + size, column : column + size]
+            above = matrix[column : column + size, row : row + size].T
+            if not bool((below == above).all()):
+                largest = max(largest, float(abs(below - above).max()))
+    return largest

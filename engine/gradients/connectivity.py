@@ -42,7 +42,8 @@ def connectivity(seed_ts: Array, target_ts: Array, *, fisher_z: bool = True) -> 
 def as_series(seed_ts: Array, target_ts: Array) -> tuple[Array, Array]:
     """Both as `as_floats` has them; NumericsError unless finite, of one dtype and over the same two or more times."""
     get_namespace(seed_ts, target_ts)
-    seed_ts, target_ts = as_floats("seed_ts", seed_ts), as_floats("target_ts", target_ts)
+    # `standardize` copies what it works on by rows
+    seed_ts, target_ts = as_floats("seed_ts", seed_ts, by_rows=False), as_floats("target_ts", target_ts, by_rows=False)
     if len(seed_ts) != len(target_ts) or len(seed_ts) < 2:
         raise NumericsError(f"seed_ts has {len(seed_ts)} time points and target_ts {len(target_ts)}; need two or more")
     if seed_ts.dtype != target_ts.dtype:
