@@ -1,11 +1,17 @@
 """Correlation of standardised series, and Fisher's z."""
 
+import numpy as np
+
 from thalgpu.kernels._checks import require_matrix
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._cuda import int32, launch
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
 from thalgpu.kernels.gram import cross_products
 
 LARGEST_CORRELATION = 1 - 1e-7
 _ELEMENTS = 2**17
+_THREADS = 256
+_BLOCKS = 4096
+"""Most blocks of an elementwise grid; each thread then works on several entries."""
 
 
 def correlation(seed: Array, target: Array, /) -> Array:
@@ -33,7 +39,7 @@ def fisher_z(r: Array, /) -> Array:
 
     Parameters
     ----------
-    r : (n_voxels, n_targets)
+    r : (n_voxels, n_targets) float32 or float64
         Correlations, clipped to ±(1 - 1e-7) so that z stays finite. Overwritten.
 
     Returns
@@ -45,14 +51,64 @@ def fisher_z(r: Array, /) -> Array:
     The logarithm is vectorised where atanh is not (ten times faster). Its error is a few units in the last place of 1,
     not of r: no more than what r, a sum of products, carries already.
     """
-    xp = get_namespace(r)
+    return _on_device(r) if is_device(r) else _on_host(r)
+
+
+def fisher_z_and_sums(r: Array, /) -> tuple[Array, Array]:
+    """Fisher's z as `fisher_z` gives it, and the sum of each row of z: on a device, in the same pass.
+
+    Parameters
+    ----------
+    r : (n_voxels, n_targets) float32 or float64
+        Overwritten.
+
+    Returns
+    -------
+    r : the same array.
+    sums : (n_voxels,) float64, added up in float64, in an order that shapes alone decide.
+    """
+    return _summed_on_device(r) if is_device(r) else _summed_on_host(r)
+
+
+def _on_device(r: Array) -> Array:
+    packed, largest = get_namespace(r).ascontiguousarray(r), r.dtype.type(LARGEST_CORRELATION)
+    launch(
+        "correlation",
+        f"fisher_z_f{8 * r.itemsize}",
+        grid=min(-(-r.size // _THREADS), _BLOCKS),
+        block=_THREADS,
+        args=(packed, largest, np.int64(r.size)),
+    )
+    return _written_over(r, packed)
+
+
+def _summed_on_device(r: Array) -> tuple[Array, Array]:
+    xp, largest = get_namespace(r), r.dtype.type(LARGEST_CORRELATION)
+    packed, sums = xp.ascontiguousarray(r), xp.empty(len(r))
+    args = (packed, sums, largest, *int32(r.shape[1]))
+    launch("correlation", f"fisher_z_sums_f{8 * r.itemsize}", grid=len(r), block=_THREADS, args=args)
+    return _written_over(r, packed), sums
+
+
+def _written_over(r: Array, packed: Array) -> Array:
+    """`r` with the values of `packed`, which is `r` itself unless that is not C-contiguous."""
+    if packed is not r:
+        r[...] = packed
+    return r
+
+
+def _summed_on_host(r: Array) -> tuple[Array, Array]:
+    return _on_host(r), r.sum(axis=1, dtype=np.float64)
+
+
+def _on_host(r: Array) -> Array:
     rows = max(1, _ELEMENTS // max(1, r.shape[1]))
     for start in range(0, len(r), rows):
         block = r[start : start + rows]
-        xp.clip(block, -LARGEST_CORRELATION, LARGEST_CORRELATION, out=block)
+        np.clip(block, -LARGEST_CORRELATION, LARGEST_CORRELATION, out=block)
         below = 1 - block
         block += 1
         block /= below
-        xp.log(block, out=block)
+        np.log(block, out=block)
         block *= 0.5
     return r
