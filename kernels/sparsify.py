@@ -1,8 +1,15 @@
 """Row sparsity: keep the k largest entries of each row."""
 
+import numpy as np
+
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._checks import require_matrix
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._cuda import int32, launch
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
+
+_THREADS = 256
+_LONG_ROW = 4096
+"""Columns above which a row is selected from by a block of 1024 threads."""
 
 
 def n_kept(n_targets: int, sparsity: float) -> int:
@@ -46,7 +53,7 @@ def row_thresholds(x: Array, /, k: int) -> tuple[Array, Array]:
     Parameters
     ----------
     x : (n_rows, n_targets)
-        Overwritten: each row is left in another order.
+        Overwritten: on the host each row is left in another order.
     k : entries kept, 1 <= k <= n_targets.
 
     Returns
@@ -56,13 +63,29 @@ def row_thresholds(x: Array, /, k: int) -> tuple[Array, Array]:
     ties : (n_rows,) int64
         How many entries equal to `threshold` are kept; -1 where all are.
     """
-    xp = get_namespace(x)
+    return _row_thresholds_on_device(x, k) if is_device(x) else _row_thresholds_on_host(x, k)
+
+
+def _row_thresholds_on_device(x: Array, k: int) -> tuple[Array, Array]:
+    xp, n_columns = get_namespace(x), x.shape[1]
+    threshold, ties = xp.empty(len(x), dtype=x.dtype), xp.empty(len(x), dtype=np.int64)
+    launch(
+        "sparsify",
+        f"row_thresholds_f{8 * x.itemsize}",
+        grid=len(x),
+        block=_THREADS if n_columns <= _LONG_ROW else 1024,
+        args=(xp.ascontiguousarray(x), threshold, ties, *int32(n_columns, k)),
+    )
+    return threshold, ties
+
+
+def _row_thresholds_on_host(x: Array, k: int) -> tuple[Array, Array]:
     first = x.shape[1] - k
     x.partition(first, axis=1)
     threshold = x[:, first].copy()
-    ties = xp.full(len(x), -1)
+    ties = np.full(len(x), -1)
     if first > 0:
-        for row in xp.nonzero(x[:, :first].max(axis=1) == threshold)[0].tolist():
+        for row in np.nonzero(x[:, :first].max(axis=1) == threshold)[0].tolist():
             ties[row] = k - int((x[row, first:] > threshold[row]).sum())
     return threshold, ties
 
@@ -83,10 +106,21 @@ def keep_mask(x: Array, /, threshold: Array, ties: Array) -> Array:
     -------
     kept : (n_rows, n_columns) bool
     """
-    xp = get_namespace(x)
+    return _keep_mask_on_device(x, threshold, ties) if is_device(x) else _keep_mask_on_host(x, threshold, ties)
+
+
+def _keep_mask_on_device(x: Array, threshold: Array, ties: Array) -> Array:
+    xp = get_namespace(x, threshold, ties)
+    kept: Array = xp.empty(x.shape, dtype=bool)
+    args = (xp.ascontiguousarray(x), threshold, ties, kept, *int32(x.shape[1]))
+    launch("sparsify", f"keep_mask_f{8 * x.itemsize}", grid=len(x), block=_THREADS, args=args)
+    return kept
+
+
+def _keep_mask_on_host(x: Array, threshold: Array, ties: Array) -> Array:
     kept = x >= threshold[:, None]
-    for row in xp.nonzero(ties >= 0)[0].tolist():
-        tied, left = xp.nonzero(x[row] == threshold[row])[0], int(ties[row])
+    for row in np.nonzero(ties >= 0)[0].tolist():
+        tied, left = np.nonzero(x[row] == threshold[row])[0], int(ties[row])
         kept[row, tied[left:]] = False
         ties[row] = max(left - len(tied), 0)
     return kept
