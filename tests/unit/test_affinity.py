@@ -172,6 +172,16 @@ def test_products_that_overflow_are_refused():
         affinity_from_gram(np.full((2, 2), np.inf), np.zeros(2), 3, "cosine")
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_only_the_lower_triangle_of_products_is_read(rng, kernel):
+    gram = np.cov(rng.standard_normal((80, 10)))
+    lower = np.where(np.tri(80, dtype=bool), gram, np.nan)
+    means = rng.standard_normal(80)
+    found = affinity_from_gram(lower, means, 10, kernel)
+    np.testing.assert_array_equal(found, affinity_from_gram(gram, means, 10, kernel))
+    np.testing.assert_array_equal(found, found.T)
+
+
 def test_products_too_small_to_divide_by_are_refused():
     with pytest.raises(NumericsError, match="too small"):
         affinity_from_gram(np.full((2, 2), 1e-40, np.float32), np.zeros(2), 3, "cosine")
