@@ -1,7 +1,12 @@
 """The symmetric operator of a weighted graph, whose eigenvectors diffusion maps and Laplacian eigenmaps are made of."""
 
+import numpy as np
+
 from thalgpu.errors import NumericsError
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._cuda import int32, launch
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
+
+_THREADS = 256
 
 
 def symmetric_operator(weights: Array, *, alpha: float = 0.0, self_loops: bool = True) -> tuple[Array, Array]:
@@ -34,20 +39,50 @@ def symmetric_operator(weights: Array, *, alpha: float = 0.0, self_loops: bool =
     Coifman and Lafon 2006, doi:10.1016/j.acha.2006.04.006. W is never formed: the operator is the weights times one
     factor a row and one a column.
     """
-    namespace = get_namespace(weights)
-    operator = weights.astype(namespace.float64)
+    return (_on_device if is_device(weights) else _on_host)(weights, alpha, self_loops)
+
+
+def _on_host(weights: Array, alpha: float, self_loops: bool) -> tuple[Array, Array]:
+    operator = weights.astype(np.float64)
     if not self_loops:
-        namespace.fill_diagonal(operator, 0.0)
+        np.fill_diagonal(operator, 0.0)
     degree = operator.sum(axis=1)
-    empty = namespace.flatnonzero(degree <= 0)
+    _require_weight(degree)
+    damped = degree**-alpha
+    root_degree = np.sqrt(damped * (operator @ damped))
+    factor = damped / root_degree
+    operator *= factor[:, None]
+    operator *= factor
+    return operator, root_degree
+
+
+def _on_device(weights: Array, alpha: float, self_loops: bool) -> tuple[Array, Array]:
+    """The same, reading the weights once for each sum and once for the operator, the only matrix that is written."""
+    xp = get_namespace(weights)
+    operator, degree = xp.empty(weights.shape, dtype=xp.float64), xp.empty(len(weights), dtype=xp.float64)
+    order_and_loops = (*int32(len(weights)), np.bool_(self_loops))
+    _launch("degrees", weights, degree, *order_and_loops)
+    _require_weight(degree)
+    damped = degree**-alpha
+    damped_degree = degree
+    if alpha != 0:
+        damped_degree = xp.empty_like(degree)
+        _launch("damped_degrees", weights, damped, damped_degree, *order_and_loops)
+    root_degree = xp.sqrt(damped * damped_degree)
+    _launch("normalise", weights, damped / root_degree, operator, *order_and_loops)
+    return operator, root_degree
+
+
+def _launch(name: str, weights: Array, *args: object) -> None:
+    """One block a row of the weights."""
+    kernel = f"{name}_f{8 * weights.itemsize}"
+    launch("laplacian", kernel, grid=len(weights), block=_THREADS, args=(weights, *args))
+
+
+def _require_weight(degree: Array) -> None:
+    empty = get_namespace(degree).flatnonzero(degree <= 0)
     if empty.size:
         raise NumericsError(
             f"{empty.size} of {degree.size} rows of the affinity have no weight, the first is row {int(empty[0])}",
             remedy="leave out voxels without signal, or use a kernel or a sparsity that keeps their weights",
         )
-    damped = degree**-alpha
-    root_degree = namespace.sqrt(damped * (operator @ damped))
-    factor = damped / root_degree
-    operator *= factor[:, None]
-    operator *= factor
-    return operator, root_degree
