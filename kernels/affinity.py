@@ -2,13 +2,17 @@
 
 import math
 
+import numpy as np
+
 from thalgpu.errors import NumericsError
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._cuda import int32, launch
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
 from thalgpu.kernels.gram import mirror
 
 KERNELS = ("normalized_angle", "cosine", "pearson", "spearman", "gaussian", "eta2")
 CENTRED = ("pearson", "spearman", "gaussian", "eta2")
 _ROWS = 64
+_TILE, _TILE_ROWS = 32, 8
 _ROUNDING = 8.0
 _SMALLEST = 2.0**26
 """Squared norms below so many times the smallest normal number have lost digits, and their inverse may overflow."""
@@ -64,21 +68,42 @@ def affinity_from_gram(
     present = _has_direction(q, means * root, kernel)
     if kernel not in ("gaussian", "eta2") and bool((present & (q < _SMALLEST * xp.finfo(q.dtype).tiny)).any()):
         raise NumericsError("connectivity values are too small: their products vanish", remedy="rescale them")
+    gamma = 1 / n_targets if gamma is None else gamma
+    (_on_device if is_device(gram) else _on_host)(gram, q, offset, present, kernel, non_negative, gamma)
+    return gram
+
+
+def _on_host(
+    gram: Array, q: Array, offset: Array, present: Array, kernel: str, non_negative: bool, gamma: float
+) -> None:
+    xp = get_namespace(gram)
     for start in range(0, len(gram), _ROWS):
         rows = slice(start, start + _ROWS)
         block = gram[rows, : start + _ROWS]
         if kernel == "eta2":
             _eta2(block, q, offset, rows)
         elif kernel == "gaussian":
-            _gaussian(block, q, offset, rows, 1 / n_targets if gamma is None else gamma)
+            _gaussian(block, q, offset, rows, gamma)
         else:
             _cosine(block, xp.where(present, q, 1), rows, angle=kernel == "normalized_angle")
         if non_negative:
             xp.maximum(block, 0, out=block)
-    mirror(gram)
     gram[~present], gram[:, ~present] = 0, 0
     gram[xp.arange(len(gram)), xp.arange(len(gram))] = present
-    return gram
+    mirror(gram)
+
+
+def _on_device(
+    gram: Array, q: Array, offset: Array, present: Array, kernel: str, non_negative: bool, gamma: float
+) -> None:
+    """One pass over the lower triangle, which writes both."""
+    xp = get_namespace(gram)
+    name = kernel if kernel in ("eta2", "gaussian", "normalized_angle") else "cosine"
+    of_rows = (q, offset) if kernel in ("eta2", "gaussian") else (1 / xp.sqrt(xp.where(present, q, 1)),)
+    args = (gram, *of_rows, present, *int32(len(gram)), np.bool_(non_negative))
+    width = (gram.dtype.type(gamma),) if kernel == "gaussian" else ()
+    tiles = (-(-len(gram) // _TILE),) * 2
+    launch("affinity", f"{name}_f{8 * gram.itemsize}", grid=tiles, block=(_TILE, _TILE_ROWS), args=(*args, *width))
 
 
 def _require_usable(kernel: str, gamma: float | None) -> None:
