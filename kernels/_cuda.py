@@ -20,16 +20,20 @@ operation. CuPy always adds `-ftz=true`: float32 numbers below 1.2e-38 become 0 
 depend on them. CuPy is not imported here: the module that the arrays belong to is asked for its `RawModule`.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from thalgpu.kernels._declarations import Declaration, Parameter, declarations
 from thalgpu.kernels._namespace import get_namespace, is_device
+
+Watcher: TypeAlias = Callable[[str, tuple[int, ...], Callable[[], None]], None]
+"""Gets "module:kernel", the grid, and what runs the kernel, which it must call."""
 
 OPTIONS = ("-std=c++17",)
 SHARED_WITHOUT_ASKING = 48 * 1024
@@ -37,6 +41,7 @@ SHARED_WITHOUT_ASKING = 48 * 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _FOLDER = Path(__file__).parent / "cuda"
+_watchers: list[Watcher] = []
 
 
 def launch(
@@ -82,7 +87,21 @@ def launch(
                 f"kernel {kernel_name}: {shared_bytes} bytes of shared memory are more than the device has"
             )
         function.max_dynamic_shared_size_bytes = shared_bytes
-    function(blocks, threads, tuple(args), shared_mem=shared_bytes)
+    run = partial(function, blocks, threads, tuple(args), shared_mem=shared_bytes)
+    if _watchers:
+        _watchers[-1](f"{module_name}:{kernel_name}", blocks, run)
+    else:
+        run()
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Hand every launch to `watcher` for a while, to count it or to time it."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.pop()
 
 
 def int32(*sizes: int) -> tuple[np.int32, ...]:

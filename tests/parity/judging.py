@@ -1,8 +1,7 @@
 """How the cases of the registry are found, run and judged: on the host, and on any device that has CuPy's functions."""
 
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -82,7 +81,13 @@ def run_on_device(case: Case, xp: ModuleType) -> Outcome:
     """Call the operation with device arrays; AssertionError for results elsewhere or arguments that it changed."""
     host = arguments(case)
     given = tuple(_moved(argument, xp.asarray) for argument in host)
-    with _recorded() as launches:
+    launches: list[Launch] = []
+
+    def note(kernel: str, grid: tuple[int, ...], run: Callable[[], None]) -> None:
+        launches.append(Launch(kernel, int(np.prod(grid))))
+        run()
+
+    with _cuda.watched(note):
         parts = _parts(case, case.operation(*given, **case.options), given)
     for place, part in enumerate(parts):
         where = "on the host" if isinstance(part, np.ndarray) else "not on the host"
@@ -138,37 +143,3 @@ def _seen(case: Case, parts: Arrays) -> Arrays:
 
 def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
     return move(value) if isinstance(value, np.ndarray) or is_device(value) else value
-
-
-class _Recorder:
-    """A compiled kernel that notes its launches."""
-
-    def __init__(self, function: Any, name: str, launches: list[Launch]) -> None:
-        self.__dict__.update(function=function, name=name, launches=launches)
-
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Arrays, **options: Any) -> None:
-        self.launches.append(Launch(self.name, int(np.prod(grid))))
-        self.function(grid, block, args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["function"], name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.function, name, value)
-
-
-@contextmanager
-def _recorded() -> Iterator[list[Launch]]:
-    """Note every launch in the meantime."""
-    launches: list[Launch] = []
-    compiled = _cuda._function
-
-    def function(namespace: ModuleType, device: int, module_name: str, kernel_name: str) -> _Recorder:
-        found = compiled(namespace, device, module_name, kernel_name)
-        return _Recorder(found, f"{module_name}:{kernel_name}", launches)
-
-    _cuda._function = function
-    try:
-        yield launches
-    finally:
-        _cuda._function = compiled
