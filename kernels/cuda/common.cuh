@@ -27,3 +27,46 @@ __device__ __forceinline__ T block_sum(T value, T* scratch) {
     __syncthreads();
     return value;
 }
+
+// Largest over a one-dimensional block of whole warps; every thread receives it. `scratch` as above.
+template <typename T>
+__device__ __forceinline__ T block_max(T value, T* scratch) {
+    const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (unsigned apart = WARP / 2; apart > 0; apart /= 2) value = max(value, __shfl_xor_sync(ALL_LANES, value, apart));
+    if (lane == 0) scratch[warp] = value;
+    __syncthreads();
+    for (unsigned other = 0; other < blockDim.x / WARP; ++other) value = max(value, scratch[other]);
+    __syncthreads();
+    return value;
+}
+
+// Pair `k` of round `round` in a tournament of `n_players`, an even number: in n_players − 1 rounds of n_players / 2 pairs
+// everyone meets everyone once, and nobody is in two pairs of a round.
+__device__ __forceinline__ int2 tournament_pair(int round, int k, int n_players) {
+    const int last = n_players - 1;
+    if (k == 0) return make_int2(round, last);
+    return make_int2((round + k) % last, (round + last - k) % last);
+}
+
+struct Larger {
+    __device__ double operator()(double a, double b) const { return fmax(a, b); }
+};
+struct Sum {
+    __device__ double operator()(double a, double b) const { return a + b; }
+};
+
+// Fold over the threads of a two-dimensional block that share a column (threadIdx.x), in a fixed tree; all of them receive
+// it. blockDim.y is a power of two; `scratch` has an element for each thread, free for another fold as soon as this returns.
+template <typename Fold>
+__device__ __forceinline__ double over_column(double value, double* scratch, Fold fold) {
+    const unsigned here = threadIdx.y * blockDim.x + threadIdx.x;
+    scratch[here] = value;
+    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+        __syncthreads();  // before the next level of the tree
+        if (threadIdx.y < half) scratch[here] = fold(scratch[here], scratch[here + half * blockDim.x]);
+    }
+    __syncthreads();  // before the root is read
+    value = scratch[threadIdx.x];
+    __syncthreads();  // before another fold writes
+    return value;
+}

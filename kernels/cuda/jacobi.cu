@@ -1,0 +1,214 @@
+// Eigenpairs of small symmetric matrices by Jacobi's method. One block a matrix A: in each round of a tournament, n / 2
+// rotations of disjoint pairs of rows and columns, which cannot disturb each other. V collects the rotations; its ROWS are
+// the vectors, so that a warp turns two of them along contiguous memory. Rows have an odd stride: no two in a bank.
+
+constexpr int MOST_SWEEPS = 30;
+constexpr int MOST_PAIRS = 64;  // of 128 rows
+enum Status { SOLVED, NOT_CONVERGED, NOT_FINITE };
+
+template <typename T>
+constexpr T EPSILON = sizeof(T) == 4 ? T(1.1920929e-07) : T(2.220446049250313e-16);
+
+// Room for one matrix: A and V, and the rotations of a round.
+template <typename T>
+struct Problem {
+    T *a, *v, *cosines, *sines, *scratch;
+    int n, even, stride;  // rows; rows with the one of zeros that makes them even; distance of rows
+};
+
+// A and V where there is room: `n_kept` of them in shared memory, the others in this block's part of `work`.
+template <typename T>
+__device__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
+    Problem<T> problem;
+    problem.n = n;
+    problem.even = n + n % 2;
+    problem.stride = problem.even + 1;
+    const int size = problem.even * problem.stride;
+    T* elsewhere = work + (long long)blockIdx.x * (2 - n_kept) * size;
+    problem.cosines = shared;
+    problem.sines = problem.cosines + MOST_PAIRS;
+    problem.scratch = problem.sines + MOST_PAIRS;
+    T* kept = problem.scratch + WARP;
+    problem.a = n_kept > 0 ? kept : elsewhere;
+    problem.v = n_kept > 1 ? kept + size : elsewhere + (1 - n_kept) * size;
+    return problem;
+}
+
+// Read the lower triangle, scaled by a power of two to magnitudes below 1, and start V as the identity. Gives the
+// exponent of that power in `exponent`, and the Frobenius norm; negative where a number is not finite.
+template <typename T>
+__device__ T loaded(const Problem<T>& problem, const T* __restrict__ matrix, int* exponent) {
+    const int n = problem.n, stride = problem.stride;
+    bool is_wrong = false;
+    T peak = 0;
+    for (int i = threadIdx.x; i < n * n; i += blockDim.x) {
+        is_wrong |= !isfinite(matrix[i]);
+        peak = max(peak, T(fabs(matrix[i])));
+    }
+    if (__syncthreads_or(is_wrong)) return T(-1);
+    frexp(block_max(peak, problem.scratch), exponent);
+    T squares = 0;
+    for (int i = threadIdx.x; i < problem.even * problem.even; i += blockDim.x) {
+        const int row = i / problem.even, column = i % problem.even;
+        if (column > row) continue;
+        const T x = row < n ? T(ldexp(matrix[row * n + column], -*exponent)) : T(0);
+        problem.a[row * stride + column] = problem.a[column * stride + row] = x;
+        problem.v[row * stride + column] = problem.v[column * stride + row] = row == column;
+        squares += (row == column ? 1 : 2) * x * x;
+    }
+    return sqrt(block_sum(squares, problem.scratch));
+}
+
+// The rotation that makes the element between two rows zero, applied to what lies between these two alone.
+template <typename T>
+__device__ bool rotated(const Problem<T>& problem, int2 pair, T negligible, int k) {
+    T& off = problem.a[pair.x * problem.stride + pair.y];
+    const bool is_turned = fabs(off) > negligible;
+    T cosine = 1, sine = 0;
+    if (is_turned) {
+        T &first = problem.a[pair.x * problem.stride + pair.x], &second = problem.a[pair.y * problem.stride + pair.y];
+        const T theta = (second - first) / (2 * off);
+        const T tangent = copysign(T(1), theta) / (T(fabs(theta)) + sqrt(theta * theta + 1));
+        cosine = 1 / sqrt(tangent * tangent + 1);
+        sine = tangent * cosine;
+        first -= tangent * off;
+        second += tangent * off;
+        off = problem.a[pair.y * problem.stride + pair.x] = 0;
+    }
+    problem.cosines[k] = cosine;
+    problem.sines[k] = sine;
+    return is_turned;
+}
+
+template <typename T>
+__device__ __forceinline__ void turn(T& x, T& y, T cosine, T sine) {
+    const T before = x;
+    x = cosine * x - sine * y;
+    y = sine * before + cosine * y;
+}
+
+// The two-by-two block of A between the rows of pair k and the columns of pair l: rotated from both sides, and mirrored.
+template <typename T>
+__device__ __forceinline__ void turn_block(const Problem<T>& problem, int round, int k, int l) {
+    const int2 rows = tournament_pair(round, k, problem.even), columns = tournament_pair(round, l, problem.even);
+    T *upper = problem.a + rows.x * problem.stride, *lower = problem.a + rows.y * problem.stride;
+    T xx = upper[columns.x], xy = upper[columns.y], yx = lower[columns.x], yy = lower[columns.y];
+    turn(xx, xy, problem.cosines[l], problem.sines[l]);
+    turn(yx, yy, problem.cosines[l], problem.sines[l]);
+    turn(xx, yx, problem.cosines[k], problem.sines[k]);
+    turn(xy, yy, problem.cosines[k], problem.sines[k]);
+    T *left = problem.a + columns.x * problem.stride, *right = problem.a + columns.y * problem.stride;
+    upper[columns.x] = left[rows.x] = xx;
+    upper[columns.y] = right[rows.x] = xy;
+    lower[columns.x] = left[rows.y] = yx;
+    lower[columns.y] = right[rows.y] = yy;
+}
+
+// All pairs k < l of a round, a warp a row of them; the triangle is folded into a rectangle to leave no lane idle.
+template <typename T>
+__device__ void turn_matrix(const Problem<T>& problem, int round) {
+    const int rest = problem.even / 2 - 1, is_even = 1 - rest % 2, width = rest + is_even;
+    const int lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
+    for (int row = threadIdx.x / WARP; row < (rest + 1) / 2; row += n_warps) {
+        for (int column = lane; column < width; column += WARP) {
+            if (column - is_even >= row)
+                turn_block(problem, round, row, column - is_even + 1);
+            else
+                turn_block(problem, round, rest - row - is_even, rest - column);
+        }
+    }
+}
+
+template <typename T>
+__device__ void turn_vectors(const Problem<T>& problem, int round) {
+    const int lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
+    for (int k = threadIdx.x / WARP; k < problem.even / 2; k += n_warps) {
+        const T cosine = problem.cosines[k], sine = problem.sines[k];
+        if (sine == 0) continue;
+        const int2 pair = tournament_pair(round, k, problem.even);
+        T *first = problem.v + pair.x * problem.stride, *second = problem.v + pair.y * problem.stride;
+        for (int i = lane; i < problem.n; i += WARP) turn(first[i], second[i], cosine, sine);
+    }
+}
+
+// Sweep until one finds nothing to rotate.
+template <typename T>
+__device__ Status diagonalised(const Problem<T>& problem, T negligible) {
+    for (int sweep = 0; sweep < MOST_SWEEPS; ++sweep) {
+        bool is_done = true;
+        for (int round = 0; round < problem.even - 1; ++round) {
+            bool is_turned = false;
+            for (int k = threadIdx.x; k < problem.even / 2; k += blockDim.x)
+                is_turned |= rotated(problem, tournament_pair(round, k, problem.even), negligible, k);
+            if (!__syncthreads_or(is_turned)) continue;
+            is_done = false;
+            turn_matrix(problem, round);
+            turn_vectors(problem, round);
+            __syncthreads();  // before the next round's rotations are chosen
+        }
+        if (is_done) return SOLVED;
+    }
+    return NOT_CONVERGED;
+}
+
+// Lane and value of the element of largest magnitude in a row, the first of equals, are those of every lane.
+template <typename T>
+__device__ bool is_peak_negative(const T* row, int n) {
+    T peak = 0;
+    int place = n;
+    for (int i = threadIdx.x % WARP; i < n; i += WARP) {
+        if (fabs(row[i]) > fabs(peak)) peak = row[i], place = i;
+    }
+    for (unsigned apart = WARP / 2; apart > 0; apart /= 2) {
+        const T other = __shfl_xor_sync(ALL_LANES, peak, apart);
+        const int its_place = __shfl_xor_sync(ALL_LANES, place, apart);
+        const bool is_larger = fabs(other) > fabs(peak) || (fabs(other) == fabs(peak) && its_place < place);
+        if (is_larger) peak = other, place = its_place;
+    }
+    return peak < 0;
+}
+
+// A warp a pair: its place is the number of values above it, or equal to it and earlier.
+template <typename T>
+__device__ void write_sorted(const Problem<T>& problem, int exponent, T* __restrict__ values, T* __restrict__ vectors) {
+    const int n = problem.n, lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
+    for (int j = threadIdx.x / WARP; j < n; j += n_warps) {
+        const T value = problem.a[j * problem.stride + j];
+        int place = 0;
+        for (int i = lane; i < n; i += WARP) {
+            const T other = problem.a[i * problem.stride + i];
+            place += other > value || (other == value && i < j);
+        }
+        place = warp_sum(place);
+        const T* row = problem.v + j * problem.stride;
+        const T sign = is_peak_negative(row, n) ? T(-1) : T(1);
+        if (lane == 0) values[place] = ldexp(value, exponent);
+        for (int i = lane; i < n; i += WARP) vectors[i * n + place] = sign * row[i];
+    }
+}
+
+template <typename T>
+__device__ void eigh(const T* __restrict__ matrices, T* __restrict__ values, T* __restrict__ vectors, int* __restrict__ status,
+                     T* work, T* shared, int n, int n_kept) {
+    const long long matrix = blockIdx.x;
+    const Problem<T> problem = placed(shared, work, n, n_kept);
+    int exponent = 0;
+    const T norm = loaded(problem, matrices + matrix * n * n, &exponent);
+    const Status found = norm < 0 ? NOT_FINITE : diagonalised(problem, EPSILON<T> * norm / n);
+    if (threadIdx.x == 0) status[matrix] = found;
+    if (found == SOLVED) write_sorted(problem, exponent, values + matrix * n, vectors + matrix * n * n);
+}
+
+extern "C" __global__ void __launch_bounds__(512) batched_eigh_f32(
+    const float* __restrict__ matrices, float* __restrict__ values, float* __restrict__ vectors, int* __restrict__ status,
+    float* __restrict__ work, int n, int n_kept) {
+    extern __shared__ float shared_f32[];
+    eigh(matrices, values, vectors, status, work, shared_f32, n, n_kept);
+}
+
+extern "C" __global__ void __launch_bounds__(512) batched_eigh_f64(
+    const double* __restrict__ matrices, double* __restrict__ values, double* __restrict__ vectors,
+    int* __restrict__ status, double* __restrict__ work, int n, int n_kept) {
+    extern __shared__ double shared_f64[];
+    eigh(matrices, values, vectors, status, work, shared_f64, n, n_kept);
+}
