@@ -4,29 +4,6 @@
 // blockDim.y threads share the time points of a column. The columns are read from memory once and held in shared memory
 // where they fit: a thread reads back only what it has put there itself, which needs no barrier.
 
-struct Larger {
-    __device__ double operator()(double a, double b) const { return fmax(a, b); }
-};
-struct Sum {
-    __device__ double operator()(double a, double b) const { return a + b; }
-};
-
-// Fold over the threads of a column, in a fixed tree; all of them receive it. blockDim.y is a power of two, `scratch`
-// has an element for each thread and is free for another fold as soon as this returns.
-template <typename Fold>
-__device__ __forceinline__ double over_column(double value, double* scratch, Fold fold) {
-    const unsigned here = threadIdx.y * blockDim.x + threadIdx.x;
-    scratch[here] = value;
-    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.y < half) scratch[here] = fold(scratch[here], scratch[here + half * blockDim.x]);
-    }
-    __syncthreads();
-    value = scratch[threadIdx.x];
-    __syncthreads();
-    return value;
-}
-
 template <typename T>
 __device__ __forceinline__ void standardize(const T* __restrict__ series, T* __restrict__ unit,
                                             bool* __restrict__ varies, double rounding, int n_timepoints,
@@ -34,7 +11,6 @@ __device__ __forceinline__ void standardize(const T* __restrict__ series, T* __r
     extern __shared__ double shared[];
     double* scratch = shared;
     T* held = reinterpret_cast<T*>(shared + blockDim.x * blockDim.y) + threadIdx.x;
-    const double infinite = __longlong_as_double(0x7ff0000000000000ll);
     const long long column = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     const int end = column < n_series ? n_timepoints : 0;  // a column beyond the last takes part in folds alone
 
@@ -42,14 +18,13 @@ __device__ __forceinline__ void standardize(const T* __restrict__ series, T* __r
     for (int t = threadIdx.y; t < end; t += blockDim.y) {
         const T value = series[(long long)t * n_series + column];
         if (is_held) held[t * blockDim.x] = value;
-        peak = fmax(peak, isfinite(value) ? fabs((double)value) : infinite);
+        peak = fmax(peak, fabs((double)value));
     }
     peak = over_column(peak, scratch, Larger());
-    const bool is_finite = peak < infinite;
 
     // A power of two brings the largest value into [0.5, 1): exact, and no square can overflow or vanish.
     int exponent = 0;
-    frexp(is_finite ? peak : 0, &exponent);
+    frexp(peak, &exponent);
     const double scale = ldexp(1.0, -max(exponent, -1000));
     const T* from = is_held ? held : series + column;
     const long long stride = is_held ? blockDim.x : n_series;
@@ -66,7 +41,7 @@ __device__ __forceinline__ void standardize(const T* __restrict__ series, T* __r
     }
     const double norm = sqrt(over_column(squares, scratch, Sum()));
 
-    const bool is_varying = is_finite && norm > rounding * (peak * scale);
+    const bool is_varying = norm > rounding * (peak * scale);  // not where NaN or infinity has made the norm NaN
     const double inverse = is_varying ? 1 / norm : 0;
     for (int t = threadIdx.y; t < end; t += blockDim.y) {
         const double centred = from[t * stride] * scale - first - mean;
