@@ -10,7 +10,7 @@ from thalgpu.kernels.gram import cross_products
 LARGEST_CORRELATION = 1 - 1e-7
 _ELEMENTS = 2**17
 _THREADS = 256
-_BLOCKS = 4096
+_BLOCKS = 1024
 """Most blocks of an elementwise grid; each thread then works on several entries."""
 
 

@@ -108,6 +108,7 @@ CASES = tuple(
         *z_case("a column", dtype, (37, 1)),
         *z_case("odd shape", dtype, (9, 15)),
         *z_case("rows longer than a block", dtype, (5, 643)),
+        *z_case("more entries than the grid has threads", dtype, (3, 87_509), small=False),
         *z_case("no rows", dtype, (0, 7)),
         *z_case("no columns", dtype, (3, 0)),
     )
