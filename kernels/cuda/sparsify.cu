@@ -33,13 +33,13 @@ __device__ __forceinline__ unsigned sum_before(unsigned count, unsigned* scratch
     }
     if (lane == WARP - 1) scratch[warp] = before;
     before -= count;
-    __syncthreads();
+    __syncthreads();  // before the totals are read
     total = 0;
     for (unsigned other = 0; other < blockDim.x / WARP; ++other) {
         if (other < warp) before += scratch[other];
         total += scratch[other];
     }
-    __syncthreads();
+    __syncthreads();  // before another sum
     return before;
 }
 
@@ -59,7 +59,7 @@ __device__ __forceinline__ Found find_digit(const unsigned* bins, unsigned n_kep
         while (above + bins[bin] < n_kept) above += bins[bin--];
         *found = {bin, n_kept - above, bins[bin]};
     }
-    __syncthreads();
+    __syncthreads();  // before what was found is read
     return *found;
 }
 
@@ -78,12 +78,12 @@ __device__ __forceinline__ void row_threshold(const T* __restrict__ x, T* __rest
         const int low = max(high - DIGIT, 0);
         const Key mask = (Key(1) << (high - low)) - 1;
         for (unsigned bin = threadIdx.x; bin < BINS; bin += blockDim.x) bins[bin] = 0;
-        __syncthreads();
+        __syncthreads();  // before entries are counted
         for (int i = threadIdx.x; i < n_columns; i += blockDim.x) {
             const Key key = key_of(row[i]);
             if (high == BITS || key >> high == prefix) atomicAdd(&bins[key >> low & mask], 1u);
         }
-        __syncthreads();
+        __syncthreads();  // before counts are read
         last = find_digit(bins, last.n_kept, scratch, &found);
         prefix = prefix << (high - low) | last.digit;
         high = low;
