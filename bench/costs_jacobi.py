@@ -5,7 +5,7 @@ _SWEEPS = 8
 
 
 def _eigh(B: int, n: int) -> tuple[int, int]:
-    """The matrix in, values and vectors out; n² / 2 rotations a sweep, each of 6 n operations on A's half and 6 n on V."""
+    """The matrix in, values and vectors out; n² / 2 rotations a sweep, each of 6 n operations on half of A and on V."""
     return 4 * B * (2 * n * n + n), B * _SWEEPS * (n * (n - 1) // 2) * 12 * n
 
 

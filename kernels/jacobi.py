@@ -11,8 +11,8 @@ from thalgpu.kernels._stacks import as_stack, require_finite_stack, require_solv
 LARGEST = 128
 """Most rows of a matrix."""
 
-_ROTATIONS_AND_SCRATCH = 160
-"""Numbers in shared memory beside the matrices: 64 cosines, 64 sines, 32 partial sums."""
+_ROTATIONS = 128
+"""Numbers in shared memory beside the matrices: 64 cosines and 64 sines."""
 _MOST_WARPS = 16
 _A_LAUNCH = 4096
 """Matrices that are solved at once, so that what does not fit into shared memory takes little room elsewhere."""
@@ -43,8 +43,8 @@ def batched_eigh(matrices: Array, /) -> tuple[Array, Array]:
     -----
     On the host LAPACK's divide and conquer. On a device Jacobi's method (Golub and Van Loan 2013, section 8.5), one
     block a matrix: in each round the rotations of n / 2 disjoint pairs, in the order of a tournament, until a sweep
-    finds no element off the diagonal above eps ‖A‖ / n; at most 30 sweeps, some 6 to 10 in practice. Matrices are
-    scaled by a power of two first, so that nothing overflows.
+    finds no element off the diagonal above eps / 2 times the largest of all; at most 30 sweeps, some 6 to 10 in
+    practice. Matrices are scaled by a power of two first, so that nothing overflows.
     The values of the two agree to rounding, n · eps · ‖A‖; their vectors to that over the gap to the next value.
     """
     matrices = as_stack("matrices", matrices, LARGEST)
@@ -88,6 +88,6 @@ def _on_device(matrices: Array) -> tuple[Array, Array]:
 
 def _kept_in_shared(size: int, itemsize: int, limit: int) -> tuple[int, int]:
     """How many of the two working matrices shared memory has room for, and the bytes that it takes."""
-    n_bytes = [(_ROTATIONS_AND_SCRATCH + n_kept * size) * itemsize for n_kept in range(3)]
+    n_bytes = [(_ROTATIONS + n_kept * size) * itemsize for n_kept in range(3)]
     n_kept = max(n_kept for n_kept in range(3) if n_bytes[n_kept] <= limit)
     return n_kept, n_bytes[n_kept]

@@ -28,16 +28,17 @@ __device__ __forceinline__ T block_sum(T value, T* scratch) {
     return value;
 }
 
-// Largest over a one-dimensional block of whole warps; every thread receives it. `scratch` as above.
+// Largest over the 32 lanes of a full warp; every lane receives it.
 template <typename T>
-__device__ __forceinline__ T block_max(T value, T* scratch) {
-    const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+__device__ __forceinline__ T warp_max(T value) {
     for (unsigned apart = WARP / 2; apart > 0; apart /= 2) value = max(value, __shfl_xor_sync(ALL_LANES, value, apart));
-    if (lane == 0) scratch[warp] = value;
-    __syncthreads();
-    for (unsigned other = 0; other < blockDim.x / WARP; ++other) value = max(value, scratch[other]);
-    __syncthreads();
     return value;
+}
+
+// |x|, and infinity also for NaN, which a maximum would pass over.
+template <typename T>
+__device__ __forceinline__ T magnitude(T x) {
+    return isfinite(x) ? T(fabs(x)) : T(__int_as_float(0x7f800000));
 }
 
 // Pair `k` of round `round` in a tournament of `n_players`, an even number: in n_players − 1 rounds of n_players / 2 pairs

@@ -6,13 +6,14 @@ constexpr int MOST_SWEEPS = 30;
 constexpr int MOST_PAIRS = 64;  // of 128 rows
 enum Status { SOLVED, NOT_CONVERGED, NOT_FINITE };
 
+// Elements off the diagonal that count as zero, of a matrix whose largest element is below 1.
 template <typename T>
-constexpr T EPSILON = sizeof(T) == 4 ? T(1.1920929e-07) : T(2.220446049250313e-16);
+constexpr T NEGLIGIBLE = sizeof(T) == 4 ? T(6e-08) : T(1.1e-16);
 
 // Room for one matrix: A and V, and the rotations of a round.
 template <typename T>
 struct Problem {
-    T *a, *v, *cosines, *sines, *scratch;
+    T *a, *v, *cosines, *sines;
     int n, even, stride;  // rows; rows with the one of zeros that makes them even; distance of rows
 };
 
@@ -27,43 +28,38 @@ __device__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
     T* elsewhere = work + (long long)blockIdx.x * (2 - n_kept) * size;
     problem.cosines = shared;
     problem.sines = problem.cosines + MOST_PAIRS;
-    problem.scratch = problem.sines + MOST_PAIRS;
-    T* kept = problem.scratch + WARP;
+    T* kept = problem.sines + MOST_PAIRS;
     problem.a = n_kept > 0 ? kept : elsewhere;
     problem.v = n_kept > 1 ? kept + size : elsewhere + (1 - n_kept) * size;
     return problem;
 }
 
-// Read the lower triangle, scaled by a power of two to magnitudes below 1, and start V as the identity. Gives the
-// exponent of that power in `exponent`, and the Frobenius norm; negative where a number is not finite.
+// Read the lower triangle, scaled by a power of two to magnitudes below 1, and start V as the identity. Every warp looks for
+// the largest magnitude itself; the exponent of the power, or NOT_FINITE.
 template <typename T>
-__device__ T loaded(const Problem<T>& problem, const T* __restrict__ matrix, int* exponent) {
+__device__ Status load(const Problem<T>& problem, const T* __restrict__ matrix, int* exponent) {
     const int n = problem.n, stride = problem.stride;
-    bool is_wrong = false;
     T peak = 0;
-    for (int i = threadIdx.x; i < n * n; i += blockDim.x) {
-        is_wrong |= !isfinite(matrix[i]);
-        peak = max(peak, T(fabs(matrix[i])));
-    }
-    if (__syncthreads_or(is_wrong)) return T(-1);
-    frexp(block_max(peak, problem.scratch), exponent);
-    T squares = 0;
+    for (int i = threadIdx.x % WARP; i < n * n; i += WARP) peak = max(peak, magnitude(matrix[i]));
+    peak = warp_max(peak);
+    if (!isfinite(peak)) return NOT_FINITE;
+    frexp(peak, exponent);
     for (int i = threadIdx.x; i < problem.even * problem.even; i += blockDim.x) {
         const int row = i / problem.even, column = i % problem.even;
         if (column > row) continue;
         const T x = row < n ? T(ldexp(matrix[row * n + column], -*exponent)) : T(0);
         problem.a[row * stride + column] = problem.a[column * stride + row] = x;
         problem.v[row * stride + column] = problem.v[column * stride + row] = row == column;
-        squares += (row == column ? 1 : 2) * x * x;
     }
-    return sqrt(block_sum(squares, problem.scratch));
+    __syncthreads();  // before the first rotations are chosen
+    return SOLVED;
 }
 
-// The rotation that makes the element between two rows zero, applied to what lies between these two alone.
+// Choose the rotation that makes the element between two rows zero, and apply it to what lies between these two alone.
 template <typename T>
-__device__ bool rotated(const Problem<T>& problem, int2 pair, T negligible, int k) {
+__device__ bool choose(const Problem<T>& problem, int2 pair, int k) {
     T& off = problem.a[pair.x * problem.stride + pair.y];
-    const bool is_turned = fabs(off) > negligible;
+    const bool is_turned = fabs(off) > NEGLIGIBLE<T>;
     T cosine = 1, sine = 0;
     if (is_turned) {
         T &first = problem.a[pair.x * problem.stride + pair.x], &second = problem.a[pair.y * problem.stride + pair.y];
@@ -133,13 +129,13 @@ __device__ void turn_vectors(const Problem<T>& problem, int round) {
 
 // Sweep until one finds nothing to rotate.
 template <typename T>
-__device__ Status diagonalised(const Problem<T>& problem, T negligible) {
+__device__ Status diagonalise(const Problem<T>& problem) {
     for (int sweep = 0; sweep < MOST_SWEEPS; ++sweep) {
         bool is_done = true;
         for (int round = 0; round < problem.even - 1; ++round) {
             bool is_turned = false;
             for (int k = threadIdx.x; k < problem.even / 2; k += blockDim.x)
-                is_turned |= rotated(problem, tournament_pair(round, k, problem.even), negligible, k);
+                is_turned |= choose(problem, tournament_pair(round, k, problem.even), k);
             if (!__syncthreads_or(is_turned)) continue;
             is_done = false;
             turn_matrix(problem, round);
@@ -151,7 +147,7 @@ __device__ Status diagonalised(const Problem<T>& problem, T negligible) {
     return NOT_CONVERGED;
 }
 
-// Lane and value of the element of largest magnitude in a row, the first of equals, are those of every lane.
+// Whether the element of largest magnitude in a row is negative, the first of equals; for all lanes of a warp.
 template <typename T>
 __device__ bool is_peak_negative(const T* row, int n) {
     T peak = 0;
@@ -193,8 +189,8 @@ __device__ void eigh(const T* __restrict__ matrices, T* __restrict__ values, T* 
     const long long matrix = blockIdx.x;
     const Problem<T> problem = placed(shared, work, n, n_kept);
     int exponent = 0;
-    const T norm = loaded(problem, matrices + matrix * n * n, &exponent);
-    const Status found = norm < 0 ? NOT_FINITE : diagonalised(problem, EPSILON<T> * norm / n);
+    Status found = load(problem, matrices + matrix * n * n, &exponent);
+    if (found == SOLVED) found = diagonalise(problem);
     if (threadIdx.x == 0) status[matrix] = found;
     if (found == SOLVED) write_sorted(problem, exponent, values + matrix * n, vectors + matrix * n * n);
 }

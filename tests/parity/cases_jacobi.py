@@ -43,7 +43,7 @@ def _spaced(rng: np.random.Generator, batch: int, n: int) -> Stack:
     return (made + made.swapaxes(1, 2)) / 2
 
 
-_SIZES = ((0, 4), (7, 1), (5, 2), (3, 3), (2, 4), (3, 7), (2, 16), (2, 31))
+_SIZES = ((0, 4), (7, 1), (257, 2), (5, 2), (3, 3), (2, 4), (3, 7), (2, 16), (2, 31))
 """Batch and rows that the checked device solves; the last two below need more shared memory than there is."""
 _LARGER = {"float32": ((1, 64), (1, 101), (1, 128)), "float64": ((1, 62), (1, 71), (1, 127))}
 _SPECIAL: tuple[tuple[str, Callable[[np.random.Generator], Stack]], ...] = (

@@ -32,7 +32,7 @@ def _draw(block: int, purpose: int, number: int, seed: int) -> int:
     return sum(word << 32 * place for place, word in enumerate(words))
 
 
-def _permutations(seed: int, start: int, stop: int, n: int, like: object) -> NDArray[np.int32]:
+def _permutations(seed: int, start: int, stop: int, n: int, like: object = None) -> NDArray[np.int32]:
     def key(number: int, item: int) -> int:
         return _draw(item // 2, 0, number, seed) >> 64 * (item % 2) & 2**64 - 1
 
@@ -40,7 +40,7 @@ def _permutations(seed: int, start: int, stop: int, n: int, like: object) -> NDA
     return np.array(rows, np.int32).reshape(stop - start, n)
 
 
-def _sign_flips(seed: int, start: int, stop: int, n: int, like: object) -> NDArray[np.int8]:
+def _sign_flips(seed: int, start: int, stop: int, n: int, like: object = None) -> NDArray[np.int8]:
     rows = [[1 - 2 * (_draw(j // 128, 1, i, seed) >> j % 128 & 1) for j in range(n)] for i in range(start, stop)]
     return np.array(rows, np.int8).reshape(stop - start, n)
 
@@ -50,7 +50,7 @@ _KNOWN = (
     (np.full((1, 4), 2**32 - 1, np.uint32), 2**64 - 1),
     (np.array([[0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]], np.uint32), 0x299F31D0A4093822),
 )
-_HERE = np.zeros(1, np.float32)  # what says where to make them
+_HERE = np.zeros(1, np.int32)  # what says where to make them
 
 
 def _counters(n: int) -> Arrays:
@@ -90,5 +90,9 @@ CASES = (
         )
         for name, numbers in _NUMBERS
         for kernels in [(kernel,) if numbers[2] > numbers[1] and numbers[3] else ()]
+    ),
+    *(
+        Case(operation, "on the host", lambda rng: (2, 5, 9, 13), reference, 0, _EXACT, on_host=(0,))
+        for operation, reference in ((permutations, _permutations), (sign_flips, _sign_flips))
     ),
 )

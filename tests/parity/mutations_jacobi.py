@@ -3,6 +3,12 @@
 MUTATIONS = (
     (
         "jacobi",
+        "__syncthreads();  // before the first rotations",
+        "//",
+        "rotations are chosen from what is not yet read",
+    ),
+    (
+        "jacobi",
         "if (!__syncthreads_or(is_turned)) continue;",
         "if (problem.even == 2 && !is_turned) continue;",
         "rows are turned while rotations are chosen",
