@@ -73,7 +73,7 @@ def special(rng):
     """Rows of zeros, constant ones, equal ones and opposed ones, among others."""
     rows = rng.standard_normal((37, 50))
     rows[0] = rows[33] = 0
-    rows[1], rows[32] = 0.1, 7
+    rows[1], rows[31], rows[32] = 0.1, 7, 7
     rows[2] = rows[36]
     rows[3] = -rows[35]
     return rows
@@ -82,6 +82,11 @@ def special(rng):
 def offset(rng):
     """Rows far from zero, each at a distance of its own."""
     return rng.standard_normal((35, 40)) + 1e3 + rng.standard_normal((35, 1))
+
+
+def parallel(rng):
+    """Rows of one direction: by rounding, some have a cosine above 1."""
+    return np.outer(rng.uniform(0.5, 2, 33), rng.standard_normal(50))
 
 
 def case(name, kernel, dtype, make, *, gamma=None, non_negative=True, above=False, steep=False, small=True):
@@ -112,6 +117,7 @@ CASES = (
     *each("negative ones kept", ordinary(33), non_negative=False),
     *each("zero, constant, equal and opposed rows", special, non_negative=False, steep=True),
     *each("a prime number of rows, several tiles", ordinary(101), small=False),
+    *each("parallel rows", parallel, steep=True),
     *each("far from zero", offset, steep=True),
     *each("one row", ordinary(1)),
     case("more rows than a block has threads", "normalized_angle", "f4", ordinary(300), small=False),

@@ -17,6 +17,7 @@ SHAPES = {
     "more rows than a segment": (513, 33),
     "several segments of rows": (1100, 5),
 }
+FEW = ("one entry", "odd", "prime", "more rows than a segment")
 LONG = {"more columns than a segment": (2, 16385), "several segments of columns": (3, 40000)}
 
 
@@ -67,7 +68,7 @@ def holes(shape, dtype):
 
     def make(rng):
         x = rng.standard_normal(shape).astype(dtype)
-        for value, share in ((np.nan, 0.01), (np.inf, 0.02), (-np.inf, 0.02)):
+        for value, share in ((np.nan, 0.05), (np.inf, 0.05), (-np.inf, 0.05)):
             x[rng.random(shape) < share] = value
         return (x,)
 
@@ -102,10 +103,11 @@ def _is_long(name, axis):
 
 
 def each(operation):
-    """Every shape, dtype and axis."""
+    """Every shape, dtype and axis; a few for minima, which are the maxima's kernels with a flag."""
     return (
         case(operation, name, matrix(shape, dtype), dtype, axis, small=name not in LONG)
         for name, shape in {**SHAPES, **LONG}.items()
+        if operation is not minima or name in FEW
         for dtype in ("f4", "f8")
         for axis in (0, 1)
     )
@@ -114,8 +116,13 @@ def each(operation):
 def special(operation):
     """Ties, and what is not finite."""
     return (
-        case(operation, name, make((41, 523), dtype), dtype, axis)
-        for name, make in (("ties", ties), ("NaN and infinity", holes))
+        case(operation, name, make(shape, dtype), dtype, axis)
+        for name, make, shape in (
+            ("ties", ties, (41, 523)),
+            ("a few ties", ties, (23, 5)),
+            ("NaN and infinity", holes, (41, 523)),
+            ("some NaN and infinity", holes, (23, 5)),
+        )
         for dtype in ("f4", "f8")
         for axis in (0, 1)
     )
