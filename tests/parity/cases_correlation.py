@@ -27,6 +27,16 @@ def product_reference(seed, target):
     return np.einsum("tv,tm->vm", seed.astype(np.float64), target.astype(np.float64))
 
 
+def z_of_some_columns(r):
+    """Fisher's z of columns that do not lie in one piece, and of all others as they are."""
+    fisher_z(r[:, 2:9])
+
+
+def z_of_some_columns_reference(r):
+    """The same."""
+    r[:, 2:9] = z_reference(r[:, 2:9])
+
+
 def units(n_timepoints, n_voxels, n_targets, dtype):
     """Standardised series, of which one is zero."""
 
@@ -96,10 +106,25 @@ def z_case(name, dtype, shape, *, small=True):
     )
 
 
+def strided_case(dtype):
+    """Overwriting a part of a matrix."""
+    return Case(
+        z_of_some_columns,
+        f"not in one piece, {np.dtype(dtype)}",
+        correlations((13, 11), dtype),
+        z_of_some_columns_reference,
+        tolerance=ROUNDING[dtype],
+        reason="as above",
+        cuda=(f"correlation:fisher_z_f{8 * np.dtype(dtype).itemsize}",),
+        overwritten=(0,),
+    )
+
+
 CASES = tuple(
     case
     for dtype in (np.float32, np.float64)
     for case in (
+        strided_case(dtype),
         product_case("one of each", dtype, 5, 1, 1),
         product_case("prime and odd shape", dtype, 97, 13, 35),
         product_case("more than a block", dtype, 20, 9, 301),

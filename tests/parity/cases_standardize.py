@@ -28,6 +28,11 @@ def reference(series):
     return unit, varies
 
 
+def standardize_rows(series):
+    """The public function of series that lie in rows."""
+    return standardize(series.T)
+
+
 def normal(n_timepoints, n_series, dtype, offset=0.0, scale=1.0):
     """Normal series."""
     return lambda rng: ((rng.standard_normal((n_timepoints, n_series)) * scale + offset).astype(dtype),)
@@ -49,10 +54,10 @@ def special(dtype):
     return make
 
 
-def case(name, make, dtype, *, small=True):
+def case(name, make, dtype, *, small=True, operation=standardize, reference=reference):
     """One case; the dtype stands in its name."""
     return Case(
-        standardize,
+        operation,
         f"{name}, {np.dtype(dtype)}",
         make,
         reference,
@@ -75,6 +80,13 @@ def cases_of(dtype):
         case("sixteen columns a block", normal(391, 21, dtype), dtype),
         case("eight columns a block", normal(769, 11, dtype), dtype, small=False),
         case("too long to be held", normal(5003, 35, dtype), dtype, small=False),
+        case(
+            "transposed",
+            normal(9, 31, dtype),
+            dtype,
+            operation=standardize_rows,
+            reference=lambda series: reference(series.T),
+        ),
         case("large offset", normal(50, 7, dtype, offset=1e4), dtype),
         case("special series", special(dtype), dtype),
     )
