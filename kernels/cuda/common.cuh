@@ -16,16 +16,14 @@ __device__ __forceinline__ T warp_sum(T value) {
 }
 
 // Sum over a one-dimensional block of whole warps; every thread receives it. `scratch` is shared memory of 32 elements,
-// free for another use, or another sum, as soon as this returns.
+// free for another use, or another sum, after the block's next barrier.
 template <typename T>
 __device__ __forceinline__ T block_sum(T value, T* scratch) {
     const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     value = warp_sum(value);
     if (lane == 0) scratch[warp] = value;
     __syncthreads();
-    value = warp_sum(lane < blockDim.x / WARP ? scratch[lane] : T(0));
-    __syncthreads();
-    return value;
+    return warp_sum(lane < blockDim.x / WARP ? scratch[lane] : T(0));
 }
 
 // Largest over the 32 lanes of a full warp; every lane receives it.
@@ -39,14 +37,6 @@ __device__ __forceinline__ T warp_max(T value) {
 template <typename T>
 __device__ __forceinline__ T magnitude(T x) {
     return isfinite(x) ? T(fabs(x)) : T(__int_as_float(0x7f800000));
-}
-
-// Pair `k` of round `round` in a tournament of `n_players`, an even number: in n_players − 1 rounds of n_players / 2 pairs
-// everyone meets everyone once, and nobody is in two pairs of a round.
-__device__ __forceinline__ int2 tournament_pair(int round, int k, int n_players) {
-    const int last = n_players - 1;
-    if (k == 0) return make_int2(round, last);
-    return make_int2((round + k) % last, (round + last - k) % last);
 }
 
 struct Larger {

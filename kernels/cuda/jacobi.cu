@@ -17,6 +17,14 @@ struct Problem {
     int n, even, stride;  // rows; rows with the one of zeros that makes them even; distance of rows
 };
 
+// Pair `k` of round `round` in a tournament of `n_players`, an even number: in n_players − 1 rounds of n_players / 2 pairs
+// everyone meets everyone once, and nobody is in two pairs of a round.
+__device__ __forceinline__ int2 tournament_pair(int round, int k, int n_players) {
+    const int last = n_players - 1;
+    if (k == 0) return make_int2(round, last);
+    return make_int2((round + k) % last, (round + last - k) % last);
+}
+
 // A and V where there is room: `n_kept` of them in shared memory, the others in this block's part of `work`.
 template <typename T>
 __device__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
