@@ -92,6 +92,9 @@ def gradients(
     detrend: Annotated[bool, _option(CLEANING, "Remove a linear trend.")] = True,
     fwhm: Annotated[float, _option(CLEANING, "Smooth inside each region, mm.")] = 0.0,
     tr: Annotated[float | None, _option(CLEANING, "Repetition time in s. [default: the header's]")] = None,
+    gpus: Annotated[
+        int | None, _option(RUNNING, "GPUs, one process each; 0: none. [default: all that work]", min=0)
+    ] = None,
     workers: Annotated[
         int | None, _option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)
     ] = None,
@@ -171,7 +174,8 @@ def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: i
         f"gradients   {options.n_components} × {options.approach} of {options.kernel}, sparsity {options.sparsity:g}, "
         f"template {options.template}",
         f"device      {plan.device}, {plan.workers} worker{'s' if plan.workers > 1 else ''} "
-        f"of up to {format_bytes(plan.worker_bytes)}, {format_bytes(plan.memory_bytes)} allowed",
+        f"of up to {format_bytes(plan.worker_bytes)}, {format_bytes(plan.memory_bytes)} allowed"
+        + (f", {format_bytes(plan.device_bytes)} on the device" if plan.gpus else ""),
         f"output      {request.out}, up to {format_bytes(plan.disk_bytes)}",
     ]
     for line in lines:

@@ -2,10 +2,11 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thalgpu.engine.config import GradientOptions
-from thalgpu.engine.machine import cgroup_cores, cgroup_memory
+from thalgpu.engine.machine import Gpu, cgroup_cores, cgroup_memory
 from thalgpu.errors import ResourceError
 
 INTERPRETER_BYTES = 200 * 2**20
@@ -26,7 +27,9 @@ class GradientsPlan:
     workers : processes that will run side by side.
     in_process : the work is done in this process, where one task's death would be that of all: only on request, or for
         one subject.
-    device : where arrays are worked on.
+    device : where arrays are worked on, in words.
+    gpus : numbers of the GPUs, one a worker; empty for the CPU.
+    device_bytes : peak memory of each GPU; 0 for the CPU.
     worker_bytes : peak memory of one process.
     memory_bytes : what the run may take altogether.
     disk_bytes : what it will write.
@@ -40,6 +43,8 @@ class GradientsPlan:
     workers: int
     in_process: bool
     device: str
+    gpus: tuple[int, ...]
+    device_bytes: int
     worker_bytes: int
     memory_bytes: int
     disk_bytes: int
@@ -57,6 +62,7 @@ def plan_gradients(
     options: GradientOptions,
     workers: int | None,
     memory: int | None,
+    gpus: Sequence[Gpu] = (),
 ) -> GradientsPlan:
     """Choose how many workers fit; ResourceError when not even one does.
 
@@ -65,6 +71,7 @@ def plan_gradients(
     n_parts : embeddings a subject.
     volume_bytes : size of one decompressed volume of a scan, which the reader holds a few of.
     workers : processes asked for; None for one a core.
+    gpus : each gets one worker; without any, work is done on the CPU.
     memory : bytes allowed; None for 90 % of what is free now.
     """
     keeps_connectivity = "connectivity" in options.keep or options.template == "pooled-connectivity"
@@ -84,6 +91,9 @@ def plan_gradients(
     projections = n_targets if "projections" in options.keep else 0
     maps = 4 * options.n_components * 3 * (n_voxels + projections)
     part_bytes = 2 * n_voxels**2 + connectivity + maps + 2**16
+    in_process = workers == 1 or n_subjects == 1
+    if gpus:
+        workers = len(gpus)
     return GradientsPlan(
         n_subjects=n_subjects,
         n_voxels=n_voxels,
@@ -91,8 +101,10 @@ def plan_gradients(
         n_timepoints=n_timepoints,
         n_elements=n_elements,
         workers=max(1, min(workers or usable_cores(), n_subjects, fitting)),
-        in_process=workers == 1 or n_subjects == 1,
-        device="cpu",
+        in_process=in_process,
+        device=", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in gpus) or "cpu",
+        gpus=tuple(gpu.index for gpu in gpus),
+        device_bytes=series + TILE_BYTES + matrices + connectivity if gpus else 0,
         worker_bytes=worker_bytes,
         memory_bytes=allowed,
         disk_bytes=n_subjects * n_parts * part_bytes,

@@ -10,8 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_sentinel
+from multiprocessing.queues import SimpleQueue
 from typing import Generic, Self, TypeVar
 
+from thalgpu.engine.cluster.devices import set_worker_gpu
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts
 from thalgpu.errors import WorkerDiedError
 
@@ -47,10 +49,14 @@ class InProcessExecutor(Executor):
 class Workers:
     """Runs tasks in `n_workers` local processes, or one after the other in this process itself.
 
-    Processes start with the first task and serve every later stage. Use it as a context manager.
+    Each process gets a GPU of its own where there are any. Processes start with the first task and serve every later
+    stage. Use it as a context manager.
     """
 
-    def __init__(self, n_workers: int, interrupts: Interrupts, *, in_process: bool = False) -> None:
+    def __init__(
+        self, n_workers: int, interrupts: Interrupts, *, in_process: bool = False, gpus: Sequence[int] = ()
+    ) -> None:
+        self._gpus = gpus
         self._in_process = in_process
         self._n_workers = n_workers
         self._interrupts = interrupts
@@ -111,7 +117,7 @@ class Workers:
     def _alone(self, function: Callable[[Task], Result], task: Task) -> Iterator[Outcome[Task, Result]]:
         """Run a suspect in a process of its own, where its death takes nobody along."""
         self._close()
-        self._executor = _process_pool(1)
+        self._executor = _process_pool(1, self._gpus)
         died: list[Task] = []
         yield from self._drain(function, [task], died)
         if died and not self._interrupts.requested:
@@ -121,7 +127,11 @@ class Workers:
 
     def _open(self) -> Executor:
         if self._executor is None:
-            self._executor = InProcessExecutor() if self._in_process else _process_pool(self._n_workers)
+            if self._in_process:
+                set_worker_gpu(self._gpus[0] if self._gpus else None)
+                self._executor = InProcessExecutor()
+            else:
+                self._executor = _process_pool(self._n_workers, self._gpus)
         return self._executor
 
     def _close(self) -> None:
@@ -134,14 +144,20 @@ class Workers:
             process.kill()
 
 
-def _process_pool(workers: int) -> ProcessPoolExecutor:
+def _process_pool(workers: int, gpus: Sequence[int]) -> ProcessPoolExecutor:
     # spawn: a forked child would inherit BLAS and HDF5 locks in an unknown state
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    free: SimpleQueue[int] = context.SimpleQueue()
+    for number in gpus:
+        free.put(number)
+    taken = (free,) if gpus else ()
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=taken)
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and never outlive it."""
+def _start_worker(free_gpus: "SimpleQueue[int] | None" = None) -> None:
+    """Take a GPU nobody has, leave Ctrl-C to the parent, and never outlive it."""
+    if free_gpus is not None:
+        set_worker_gpu(free_gpus.get())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()

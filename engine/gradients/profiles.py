@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._namespace import Array, get_namespace
 from thalgpu.kernels.correlation import correlation, fisher_z
 from thalgpu.kernels.ranks import average_ranks
 from thalgpu.kernels.sparsify import keep_mask, row_thresholds
+
+Held: TypeAlias = dict[int, dict[int, Array]]
+"""Cells kept from the first pass for the second: row block → column tile → entries."""
+
+_Made = TypeVar("_Made")
 
 # Cells have a fixed size, never one chosen by free memory, so that results are the same bits wherever they are made.
 _ROWS = 256
@@ -50,30 +57,26 @@ class Profiles:
 
         A first pass over blocks of rows finds each row's smallest kept entry, a second makes the tiles. Both ask for
         the same cells: a product of another shape could differ in its last bit and be kept by one pass only. Cells are
-        held between the passes where the whole matrix is small, and asked for again where it is not.
+        held between the passes where the whole matrix is small, and asked for again where it is not, or where memory
+        runs out: then half of the blocks held are let go, until none is left to let go.
 
         Yields
         ------
         tile : (n_rows, n_tile_columns), C-contiguous; the caller may overwrite it.
         """
-        xp, n_kept = get_namespace(self.like), 0
+        n_kept = 0
         sparse = k < self.n_columns
         hold = self.n_rows * self.n_columns * self.like.dtype.itemsize <= _HELD_BYTES
-        limits, held = [], []
+        limits: list[tuple[Array, Array]] = []
+        held: Held = {}
         for block in range(len(self.rows)) if sparse else ():
-            cells = self._cells(block)
-            limits.append(row_thresholds(xp.concatenate(cells, axis=1), k))
-            held.append(cells if hold else [])
-        for index, columns in enumerate(self.columns):
-            tile = xp.empty((self.n_rows, columns.stop - columns.start), dtype=self.like.dtype)
-            for block, rows in enumerate(self.rows):
-                cell = held[block][index] if sparse and hold else self.cell(block, index)
-                if not sparse:
-                    tile[rows] = self.finish(cell)
-                    continue
-                kept = keep_mask(cell, *limits[block])
-                n_kept += int(xp.count_nonzero(kept))
-                xp.multiply(self.finish(cell), kept, out=tile[rows])
+            cells, limit = _with_room(held, partial(self._cells_and_limit, block, k))
+            limits.append(limit)
+            if hold:
+                held[block] = dict(enumerate(cells))
+        for index in range(len(self.columns)):
+            tile, n_tile_kept = _with_room(held, partial(self._tile, index, limits, held))
+            n_kept += n_tile_kept
             yield tile
         if sparse and n_kept != k * self.n_rows:
             raise NumericsError("the same matrix product gave different bits twice", remedy="set one BLAS thread")
@@ -87,8 +90,43 @@ class Profiles:
         ranks -= (self.n_columns + 1) / 2
         return ranks
 
+    def _tile(self, index: int, limits: Sequence[tuple[Array, Array]], held: Held) -> tuple[Array, int]:
+        """One tile, with what lies below the `limits` of its rows at zero (no limits: all stays); how many stayed.
+
+        A held cell is taken out, because `finish` may write over it: a second attempt must not find it so.
+        """
+        xp, columns, n_kept = get_namespace(self.like), self.columns[index], 0
+        tile = xp.empty((self.n_rows, columns.stop - columns.start), dtype=self.like.dtype)
+        for block, rows in enumerate(self.rows):
+            cell = held.get(block, {}).pop(index, None)
+            if cell is None:
+                cell = self.cell(block, index)
+            if not limits:
+                tile[rows] = self.finish(cell)
+                continue
+            kept = keep_mask(cell, *limits[block])
+            n_kept += int(xp.count_nonzero(kept))
+            xp.multiply(self.finish(cell), kept, out=tile[rows])
+        return tile, n_kept
+
+    def _cells_and_limit(self, block: int, k: int) -> tuple[list[Array], tuple[Array, Array]]:
+        cells = self._cells(block)
+        return cells, row_thresholds(get_namespace(self.like).concatenate(cells, axis=1), k)
+
     def _cells(self, block: int) -> list[Array]:
         return [self.cell(block, index) for index in range(len(self.columns))]
+
+
+def _with_room(held: Held, make: Callable[[], _Made]) -> _Made:
+    """What `make` makes, letting go of held blocks where memory runs out; MemoryError when none is held."""
+    while True:
+        try:
+            return make()
+        except MemoryError:
+            if not held:
+                raise
+            for block in list(held)[len(held) // 2 :]:
+                del held[block]
 
 
 def read_profiles(connectivity: Array, scale: Array | None = None) -> Profiles:

@@ -11,7 +11,7 @@ from thalgpu.engine.gradients.connectivity import connectivity
 from thalgpu.engine.gradients.embedding import Embedding, embed
 from thalgpu.engine.gradients.projection import project_to_targets
 from thalgpu.engine.gradients.signs import fix_signs_by_distance
-from thalgpu.kernels._namespace import Array
+from thalgpu.kernels._namespace import Array, to_host
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class SubjectGradients:
     affinity: Array
     connectivity: Array | None
     projections: Array | None
+
+    def on_host(self) -> "SubjectGradients":
+        """The same as NumPy arrays."""
+        return SubjectGradients(
+            replace(self.embedding, gradients=to_host(self.embedding.gradients)),
+            to_host(self.affinity),
+            None if self.connectivity is None else to_host(self.connectivity),
+            None if self.projections is None else to_host(self.projections),
+        )
 
 
 def subject_gradients(

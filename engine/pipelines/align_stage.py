@@ -195,7 +195,7 @@ def _write_maps(
             "Options": subject_config(task.options, task.cleaning),
             "Alignment": {"Method": task.options.alignment, "Components": task.options.n_align},
             "TemplateKey": task.template.key,
-            "Device": "cpu",
+            "Device": own["device"],
             "Inputs": own["inputs"],
             "Thalamus": {"Source": source_name(part.thalamus), "Key": region_key(part.thalamus)},
             "Targets": {"Source": source_name(part.cortex), "Key": region_key(part.cortex)},

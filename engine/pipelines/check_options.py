@@ -3,6 +3,7 @@
 import math
 
 from thalgpu.engine.config import CleaningOptions, GradientOptions
+from thalgpu.engine.gradients.trend_surface import MAX_ORDER
 from thalgpu.errors import UsageError
 
 STRATEGIES = ("24p", "36p", "acompcor", "none")
@@ -23,7 +24,8 @@ def check_gradient_options(options: GradientOptions) -> None:
         options.n_align,
         f"between 1 and --n-components, {options.n_components}",
     )
-    _require(options.trend_surface >= 0, "--trend-surface", options.trend_surface, "0 for none, or an order: 1, 2, 3 …")
+    order = options.trend_surface
+    _require(0 <= order <= MAX_ORDER, "--trend-surface", order, f"0 for none, or an order up to {MAX_ORDER}")
     for kept in options.keep:
         _require(kept in KEPT, "--keep", kept, " or ".join(KEPT))
     if options.approach == "pca" and options.graph == "epsilon":

@@ -25,6 +25,7 @@ from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
 from thalgpu.engine.pipelines.subject_stage import SubjectTask, finished_record, run_subject, subject_key
 from thalgpu.engine.pipelines.tables import write_tables
+from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
@@ -78,7 +79,7 @@ def run_gradients(
     with (
         hold(request.out),
         catch_interrupts() as interrupts,
-        Workers(prepared.plan.workers, interrupts, in_process=prepared.plan.in_process) as workers,
+        _workers(prepared.plan, interrupts) as workers,
     ):
         check_same_options(request, prepared)
         sweep_temporaries(request.out)
@@ -86,6 +87,10 @@ def run_gradients(
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
     return result
+
+
+def _workers(plan: GradientsPlan, interrupts: Interrupts) -> Workers:
+    return Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus)
 
 
 class _Stages:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from thalgpu.engine.cluster.devices import choose_gpus
 from thalgpu.engine.config import CleaningOptions, GradientOptions
 from thalgpu.engine.inputs.headers import ImageHeader
 from thalgpu.engine.inputs.model import Region, Subject
@@ -33,6 +34,7 @@ class GradientsRequest:
     options, cleaning : how gradients are made.
     workers : processes, or None for one a core.
     memory : bytes allowed, or None.
+    gpus : how many GPUs, 0 for the CPU, or None for all that work.
     overwrite : replace results that were made with other options.
     """
 
@@ -47,6 +49,7 @@ class GradientsRequest:
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)
     workers: int | None = None
     memory: int | None = None
+    gpus: int | None = None
     overwrite: bool = False
 
 
@@ -90,6 +93,7 @@ def prepare(request: GradientsRequest) -> Prepared:
     if request.input_type and not request.derivatives:
         raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
     check_is_ours(request.out)
+    gpus = choose_gpus(request.gpus)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ThalgpuWarning)
         subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
@@ -115,6 +119,7 @@ def prepare(request: GradientsRequest) -> Prepared:
         options=request.options,
         workers=request.workers,
         memory=request.memory,
+        gpus=gpus,
     )
     return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, remarks)
 

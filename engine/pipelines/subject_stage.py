@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from thalgpu.engine.cluster.devices import device_name, use_gpu, worker_gpu
 from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
 from thalgpu.engine.gradients.subject import SubjectGradients, subject_gradients
 from thalgpu.engine.inputs.model import Region, Subject, SubjectSeries
@@ -103,9 +104,9 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
     voxels, targets = series.seed_covered[part.voxels], series.target_covered[part.targets]
     _require_coverage(task, part, voxels, targets)
     seed, target = series.seed[:, part.voxels[voxels]], series.target[:, part.targets[targets]]
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, use_gpu(worker_gpu()) as place:
         warnings.simplefilter("always", ThalgpuWarning)
-        result = subject_gradients(seed, target, task.options, **part.voxel_places(voxels))
+        result = subject_gradients(place(seed), place(target), task.options, **part.voxel_places(voxels)).on_host()
     key = subject_key(task, part, list(series.sha256.values()))
     remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     attributes = {
@@ -119,6 +120,7 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
         "n_kept": series.n_kept,
         "tr": series.tr,
         "mean_fd": series.mean_fd,
+        "device": device_name(worker_gpu()),
         "warnings": list(remarks),
     }
     path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record

@@ -59,7 +59,11 @@ class _LinearAlgebra:
 linalg = _LinearAlgebra()
 cuda = SimpleNamespace(
     Device=devices.Device,
-    runtime=SimpleNamespace(getDevice=devices.current, getDeviceCount=lambda: devices.N_DEVICES),
+    runtime=SimpleNamespace(
+        getDevice=devices.current,
+        getDeviceCount=lambda: devices.N_DEVICES,
+        getDeviceProperties=lambda number: {"name": b"emulated"},
+    ),
     memory=SimpleNamespace(OutOfMemoryError=memory.OutOfMemoryError),
 )
 
