@@ -9,7 +9,7 @@ from thalgpu.engine.gradients.profiles import Profiles, column_tiles, computed_p
 from thalgpu.kernels._checks import as_floats
 from thalgpu.kernels._namespace import Array, get_namespace
 from thalgpu.kernels.affinity import CENTRED, KERNELS, affinity_from_gram
-from thalgpu.kernels.gram import add_gram, cross_products, mirror
+from thalgpu.kernels.gram import add_gram, centre_rows, cross_products, mirror
 from thalgpu.kernels.scaling import product_scale
 from thalgpu.kernels.sparsify import n_kept
 from thalgpu.kernels.standardize import standardize
@@ -132,8 +132,8 @@ def _gram(profiles: Profiles, k: int, *, centred: bool) -> tuple[Array, Array]:
     sums = []
     for tile in profiles.tiles(k):
         if centred:
-            sums.append(tile.sum(axis=1, dtype=xp.float64))
-            tile -= (sums[-1] / tile.shape[1]).astype(tile.dtype)[:, None]
+            tile, total = centre_rows(tile)
+            sums.append(total)
         add_gram(gram, tile)
     if not centred:
         return gram, xp.zeros(profiles.n_rows)
