@@ -21,9 +21,13 @@ WITHOUT_CASES = {
 }
 """Public functions that need no case, and why."""
 
+REFUSED = {"empty": "refused with a NumericsError"}
 NOT_APPLICABLE = {
-    "eigen.leading_eigenpairs": {"empty": "a matrix without rows has no pairs; refused"},
-    "scaling.product_scale": {"empty": "refused before it is called"},
+    "correlation.correlation": REFUSED,
+    "eigen.leading_eigenpairs": REFUSED,
+    "scaling.product_scale": {"empty": "refused by those that call it"},
+    "sparsify.sparsify_rows": REFUSED,
+    "standardize.standardize": REFUSED,
 }
 """Classes of shapes that an operation, "module.function", cannot have, and why."""
 

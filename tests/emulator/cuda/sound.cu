@@ -9,6 +9,7 @@ extern "C" __global__ void standardize_rows(const float* __restrict__ x, float* 
     const double mean = block_sum(sum, scratch) / n_columns;
     double squares = 0;
     for (int i = threadIdx.x; i < n_columns; i += blockDim.x) squares += (row[i] - mean) * (row[i] - mean);
+    __syncthreads();  // before the second sum takes the room of the first
     const double norm = sqrt(block_sum(squares, scratch));
     for (int i = threadIdx.x; i < n_columns; i += blockDim.x)
         unit[(long long)blockIdx.x * n_columns + i] = (float)((row[i] - mean) / norm);
