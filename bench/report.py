@@ -1,7 +1,8 @@
 """Run the benchmarks and lay both sides of each claim beside each other.
 
 A benchmark is a file of this folder whose docstring begins with its claim ("B1: …") and that defines
-`run(*, threads: int, quick: bool) -> BenchResult | list[BenchResult]`.
+`run(*, threads: int, quick: bool) -> BenchResult | list[BenchResult]`. Files that begin with `costs_` say what CUDA
+kernels cost; `roofline` makes predictions, and benchmarks, of them.
 """
 
 import ast
@@ -41,7 +42,7 @@ def find_benchmarks() -> tuple[Benchmark, ...]:
     """Every benchmark of the package, in the order of the claims; read, not imported, so that each stands by itself."""
     found = []
     for path in Path(thalgpu.bench.__file__).parent.glob("*.py"):
-        if not path.stem.startswith("_") and path.stem != "report":
+        if not path.stem.startswith(("_", "costs_")) and path.stem not in ("report", "roofline"):
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             claims = tuple(re.findall(r"\bB\d+\b", docstring.split(":")[0]))
             found.append(Benchmark(path.stem, claims, partial(_import_and_run, path.stem)))
