@@ -14,7 +14,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 from cuda_emulator import ASCENDING, DESCENDING, EmulatorError, RawModule, has_compiler, using
-from cuda_emulator.build import kernel_library
+from cuda_emulator.build import kernel_library, runtime_library
 from judging import HERE, all_cases, arguments, expected, has_nothing_in_it, require_close, run_on_device
 
 from thalgpu.errors import NumericsError
@@ -25,6 +25,7 @@ SECONDS = 5.0
 """Processor time after which a damaged kernel is taken to run for ever."""
 NOTICED = (AssertionError, EmulatorError, NumericsError, np.linalg.LinAlgError)
 ASKED = "test_a_case_notices["
+FUNCTION = re.compile(r"__forceinline__ [\w ]+?\b(\w+)\(")
 BARRIER = re.compile(r"__sync(?:threads(?:_count|_and|_or)?|warp)\s*\(")
 COMPARISON = re.compile(r"[<>]=?|[!=]=|\bmin\(|\bmax\(")
 
@@ -65,16 +66,31 @@ def damaged(mutation) -> Iterator[None]:
             memory.cache_clear()
 
 
-def cases_of(module):
-    """Those that launch kernels of a module (any at all for the text that is common), small and large ones by turns."""
-    launching = [
-        case
-        for case in all_cases()
-        if any(module in (kernel.split(":")[0], "common") for kernel in case.cuda) and not has_nothing_in_it(case)
-    ]
+@cache
+def cases_of(modules):
+    """Those that launch kernels of some modules, small and large ones by turns."""
+    launching = [case for case in all_cases() if {kernel.split(":")[0] for kernel in case.cuda} & modules]
+    launching = [case for case in launching if not has_nothing_in_it(case)]
     launching.sort(key=lambda case: sum(getattr(argument, "size", 1) for argument in arguments(case)))
     order = sorted(range(len(launching)), key=lambda place: f"{place:016b}"[::-1])  # halves, quarters, …
     return [launching[place] for place in order]
+
+
+def modules_with(mutation):
+    """The module that is damaged; of a function that is common to all, those that call it, also through another."""
+    module, text, *_ = mutation
+    if module != "common":
+        return frozenset({module})
+    common = path_of(module).read_text()
+    *_, damaged_one = FUNCTION.findall(common[: common.index(text) + len(text)])
+    bodies = dict(zip(FUNCTION.findall(common), FUNCTION.split(common)[2::2], strict=True))
+    calling, found = set(), {damaged_one}
+    while found - calling:
+        calling |= found
+        found |= {name for name, body in bodies.items() if any(f"{called}(" in body for called in calling)}
+    return frozenset(
+        path.stem for path in _cuda._FOLDER.glob("*.cu") if any(f"{name}(" in path.read_text() for name in calling)
+    )
 
 
 def is_noticed(case, device, **mode):
@@ -96,15 +112,19 @@ def being_built(request, emulator_cache):
         module = RawModule(code=damage(mutation, _cuda.source(mutation[0])), options=_cuda.OPTIONS)
         kernel_library(module.text, checked=True, defines=module.defines)
 
-    with using(cache=emulator_cache), ThreadPoolExecutor() as threads:
-        yield {name_of(one): threads.submit(build, one) for one in chosen if has_compiler() and one[0] != "common"}
+    with using(cache=emulator_cache), ThreadPoolExecutor(2) as threads:
+        if not has_compiler():
+            chosen = []
+        elif chosen:
+            runtime_library()  # once, before all that need it
+        yield {name_of(one): threads.submit(build, one) for one in chosen if one[0] != "common"}
 
 
 @pytest.mark.parametrize("mutation", all_mutations(), ids=name_of)
 def test_a_case_notices(mutation, emulated, being_built):
     if name_of(mutation) in being_built:
         being_built[name_of(mutation)].result()
-    cases = cases_of(mutation[0])
+    cases = cases_of(modules_with(mutation))
     checked = partial(is_noticed, device=emulated, checked=True, orders=(SHUFFLED,))
     plain = partial(is_noticed, device=emulated, orders=(ASCENDING, DESCENDING, SEEDED))
     with damaged(mutation):  # checked first: without checks a damaged kernel may write anywhere in this process
