@@ -41,6 +41,11 @@ def choose_gpus(requested: int | None) -> tuple[Gpu, ...]:
     return found[:requested]
 
 
+def on_host(array: Array) -> Array:
+    """Leave a host array where it is."""
+    return array
+
+
 @contextmanager
 def use_gpu(number: int | None) -> Iterator[Place]:
     """Make a GPU the current one and yield what brings arrays to it; None leaves them on the host.
@@ -51,7 +56,7 @@ def use_gpu(number: int | None) -> Iterator[Place]:
         When the work inside does not fit into the GPU's memory.
     """
     if number is None:
-        yield lambda array: array
+        yield on_host
         return
     cupy = _device_module()
     try:

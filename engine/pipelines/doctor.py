@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_info
 
 from thalgpu import __version__
 from thalgpu.engine.machine import cgroup_cores, cgroup_memory, find_gpus, has_nvidia_driver
-from thalgpu.engine.pipelines.self_test import TOLERANCE, self_test_error
+from thalgpu.engine.pipelines.self_test import TOLERANCE, prove_device, self_test_error
 from thalgpu.engine.plan import available_memory, format_bytes, usable_cores
-from thalgpu.errors import NumericsError
+from thalgpu.errors import NumericsError, ResourceError
 
 Status: TypeAlias = Literal["ok", "warn", "fail"]
 
@@ -70,6 +70,7 @@ def run_doctor(folder: Path) -> tuple[Check, ...]:
         _space("temporary space", temporary),
         _writing("temporary writing", temporary),
         _known_answer(),
+        *_known_answers_of_gpus(),
     )
 
 
@@ -204,6 +205,18 @@ def _known_answer() -> Check:
         return Check("self-test", "fail", f"the engine refuses a sound problem: {refusal}", remedy)
     detail = f"gradients differ by {error:.0e} from an independent computation ({perf_counter() - started:.1f} s)"
     return Check("self-test", "ok", detail) if error < TOLERANCE else Check("self-test", "fail", detail, remedy)
+
+
+def _known_answers_of_gpus() -> Iterator[Check]:
+    """The same problem on every GPU that there is."""
+    with contextlib.suppress(RuntimeError):  # there is none, as _devices has said
+        for gpu in find_gpus():
+            try:
+                prove_device(gpu.index)
+            except ResourceError as error:
+                yield Check(f"self-test, GPU {gpu.index}", "fail", error.what, error.remedy or "")
+            else:
+                yield Check(f"self-test, GPU {gpu.index}", "ok", "gradients as computed independently")
 
 
 def _existing(folder: Path) -> Path:

@@ -1,10 +1,15 @@
 """A known answer: one small problem through the engine's own functions, and again in plain float64 NumPy."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.cluster.devices import Place, on_host, use_gpu
 from thalgpu.engine.gradients.affinity import affinity_from_timeseries
 from thalgpu.engine.gradients.embedding import diffusion_map
+from thalgpu.errors import ResourceError
+from thalgpu.kernels._namespace import to_host
 
 N_TIMEPOINTS, N_VOXELS, N_TARGETS, N_COMPONENTS = 120, 60, 80, 3
 SPARSITY, ALPHA = 0.9, 0.5
@@ -12,11 +17,38 @@ TOLERANCE = 1e-3
 """Largest difference allowed in a gradient scaled to unit norm: float32 series give some 1e-6."""
 
 
-def self_test_error() -> float:
-    """Largest difference between the engine's gradients, of unit norm, and the independent computation's."""
+@cache
+def prove_device(number: int | None) -> None:
+    """Solve the known problem on a GPU before a process trusts it with subjects; the CPU (None) needs no proof.
+
+    Raises
+    ------
+    ResourceError
+        When the GPU's answer is not the known one.
+    """
+    if number is None:
+        return
+    with use_gpu(number) as place:
+        error = self_test_error(place)
+    if not error < TOLERANCE:
+        raise ResourceError(
+            f"GPU {number} gives wrong gradients for a known problem, off by {error:.1e}",
+            remedy="use the CPU with --gpus 0, and please report it with the output of thalgpu doctor",
+        )
+
+
+def self_test_error(place: Place = on_host) -> float:
+    """Largest difference between the engine's gradients, of unit norm, and the independent computation's.
+
+    Parameters
+    ----------
+    place : brings arrays to the device that is tested.
+    """
     seed, target = _series()
-    affinity = affinity_from_timeseries(seed, target, kernel="normalized_angle", sparsity=SPARSITY, fisher_z=True)
-    found = np.asarray(diffusion_map(affinity, N_COMPONENTS, alpha=ALPHA).gradients, dtype=np.float64)
+    affinity = affinity_from_timeseries(
+        place(seed), place(target), kernel="normalized_angle", sparsity=SPARSITY, fisher_z=True
+    )
+    found = to_host(diffusion_map(affinity, N_COMPONENTS, alpha=ALPHA).gradients).astype(np.float64)
     expected = _dense_gradients(seed.astype(np.float64), target.astype(np.float64))
     found, expected = found / np.linalg.norm(found, axis=0), expected / np.linalg.norm(expected, axis=0)
     signs = np.sign((found * expected).sum(axis=0))

@@ -20,6 +20,7 @@ from thalgpu.engine.outputs.packing import pack_upper
 from thalgpu.engine.outputs.sidecars import hashed_inputs
 from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
 from thalgpu.engine.pipelines.parts import Part
+from thalgpu.engine.pipelines.self_test import prove_device
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import InputError, ThalgpuWarning
 
@@ -65,6 +66,7 @@ def run_subject(task: SubjectTask) -> tuple[SubjectRecord, ...]:
     """Compute and write the records of one subject; one BLAS thread, so that bits do not depend on the workers."""
     started = time.perf_counter()
     with threadpool_limits(1):
+        prove_device(worker_gpu())
         series = load_series(
             task.subject, task.thalamus, task.cortex, task.cleaning, min_coverage=task.options.min_coverage
         )

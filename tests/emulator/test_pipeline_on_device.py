@@ -13,8 +13,10 @@ from thalgpu.engine.config import CleaningOptions, GradientOptions
 from thalgpu.engine.gradients import profiles
 from thalgpu.engine.gradients.affinity import affinity_from_timeseries
 from thalgpu.engine.machine import Gpu
+from thalgpu.engine.pipelines import doctor, self_test
 from thalgpu.engine.pipelines.gradients import run_gradients
 from thalgpu.engine.pipelines.prepare import GradientsRequest, prepare
+from thalgpu.engine.pipelines.self_test import prove_device
 from thalgpu.engine.simulate.cohort import simulate_cohort
 from thalgpu.engine.simulate.options import CohortOptions
 from thalgpu.errors import ResourceError
@@ -42,8 +44,10 @@ def gpu(emulated, monkeypatch):
     """One emulated GPU where the engine looks for real ones."""
     monkeypatch.setattr(devices, "find_gpus", lambda: (Gpu(0, "emulated", 2**30, 2**30),))
     monkeypatch.setattr(devices, "_device_module", lambda: emulated)
+    prove_device.cache_clear()
     yield emulated
     devices.set_worker_gpu(None)
+    prove_device.cache_clear()
 
 
 def stored(out, name):
@@ -104,6 +108,19 @@ def test_too_little_memory_ends_the_run_in_words(gpu, request_, tmp_path):
     with limited(2**17), pytest.raises(ResourceError, match="GPU 0 is out of memory") as caught:
         run_gradients(replace(request_, out=tmp_path / "out", gpus=1))
     assert "--gpus 0" in str(caught.value)
+
+
+def test_a_device_that_is_wrong_about_a_known_problem_gets_no_subject(gpu, request_, tmp_path, monkeypatch):
+    monkeypatch.setattr(self_test, "TOLERANCE", 0.0)
+    with pytest.raises(ResourceError, match="GPU 0 gives wrong gradients for a known problem"):
+        run_gradients(replace(request_, out=tmp_path / "out", gpus=1))
+    assert not (tmp_path / "out/sub-01").exists()
+
+
+def test_the_doctor_tries_every_gpu(gpu, monkeypatch):
+    monkeypatch.setattr(doctor, "find_gpus", devices.find_gpus)
+    (check,) = doctor._known_answers_of_gpus()
+    assert (check.name, check.status) == ("self-test, GPU 0", "ok")
 
 
 def test_more_gpus_than_there_are_is_refused(gpu, request_, tmp_path):
