@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.headers import AFFINE_TOLERANCE
 from thalgpu.engine.inputs.model import LEFT, MIDLINE, RIGHT, CiftiGrid, Grid, Region, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.region_files import LabelImage
-from thalgpu.errors import InputError
 
 FREESURFER_LEFT = (3, 10, *range(1000, 2000), *range(11100, 11200))
 FREESURFER_RIGHT = (42, 49, *range(2000, 3000), *range(12100, 12200))
@@ -94,16 +93,6 @@ def without_elements(region: Region, left_out: NDArray[np.bool_]) -> Region:
         names=tuple(region.names[i] for i in present),
         parcel_hemisphere=region.parcel_hemisphere[present],
     )
-
-
-def select_hemisphere(region: Region, side: Literal["L", "R"]) -> Region:
-    """The units of one hemisphere, those on the midline left out; InputError when there are none."""
-    units = region.unit_hemisphere == {"L": LEFT, "R": RIGHT}[side]
-    if not units.any():
-        raise InputError(
-            region.source, f"nothing in hemisphere {side}", remedy="use --hemisphere both, or another mask"
-        )
-    return subset(region, units)
 
 
 def region_key(region: Region) -> str:

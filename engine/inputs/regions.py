@@ -18,14 +18,13 @@ from thalgpu.engine.inputs.region_parts import (
     region_from_elements,
     region_from_labels,
     region_key,
-    select_hemisphere,
     subset,
     without_elements,
 )
 from thalgpu.engine.inputs.template_atlas import atlas_region
 from thalgpu.errors import InputError, ThalgpuWarning
 
-__all__ = ["check_grids", "find_regions", "read_region", "region_key", "select_hemisphere", "subset"]
+__all__ = ["check_grids", "find_regions", "read_region", "region_key", "subset"]
 
 FEWEST_VOXELS = 5
 """A thalamus of fewer voxels is a mistake in the mask or in its labels."""

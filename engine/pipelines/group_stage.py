@@ -14,13 +14,15 @@ from thalgpu.engine.config import GradientOptions, config_key
 from thalgpu.engine.gradients.affinity import compute_affinity
 from thalgpu.engine.gradients.alignment import generalised_procrustes, mirror_correspondence, procrustes
 from thalgpu.engine.gradients.subject import embed_with
+from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.images import read_maps, write_maps
 from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.packing import pack_upper, unpack_upper
 from thalgpu.engine.outputs.sidecars import write_sidecar
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
-from thalgpu.engine.pipelines.input_hashes import file_sha256
+from thalgpu.engine.pipelines.input_hashes import input_sha256
 from thalgpu.engine.pipelines.parts import Part
+from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, scatter
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import NumericsError, ThalgpuWarning, UsageError
@@ -71,12 +73,10 @@ def make_template(
     key = _template_key(part, records, options, left)
     if is_done(paths.record, key) and files_match(paths.record.parent, read_attributes(paths.record)["files"]):
         return _read_template(paths.record, part, options, key)
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
-        warnings.simplefilter("always", ThalgpuWarning)
+    with collect_remarks() as remarks, threadpool_limits(1):
         template, affinity = _estimate(out, part, records, options)
         if left is not None and options.template in POOLS:  # a file holds both sides as they are
             template = _onto_mirror_of(left, template, part, options)
-    remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     datasets: dict[str, NDArray[Any]] = {
         "template": template.gradients,
         "lambdas": template.lambdas,
@@ -149,7 +149,7 @@ def _template_key(
     part: Part, records: Sequence[SubjectRecord], options: GradientOptions, left: tuple[Part, Template] | None
 ) -> str:
     # the subjects' keys hold every option of theirs; a file counts by its content
-    source = options.template if options.template in POOLS else file_sha256(Path(options.template))
+    source = options.template if options.template in POOLS else input_sha256(Path(options.template))
     members = [[record.participant_id, record.key] for record in records]
     return config_key(RESULT_VERSION, part.key, members, source, options.n_align, left[1].key if left else None)
 

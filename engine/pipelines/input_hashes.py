@@ -26,7 +26,7 @@ class InputHashes:
         found = self._known.get(str(path))
         stamp = self.stamp(path)
         if found is None or found[:2] != list(stamp):
-            return self.remember(path, file_sha256(path), stamp)
+            return self.remember(path, input_sha256(path), stamp)
         return str(found[2])
 
     def remember(self, path: Path, sha256: str, stamp: tuple[int, int]) -> str:
@@ -57,7 +57,7 @@ def _load(path: Path) -> dict[str, list[int | str]]:
     return {key: row for key, row in rows if isinstance(row, list) and len(row) == 3}
 
 
-def file_sha256(path: Path) -> str:
+def input_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file; InputError when it cannot be read."""
     try:
         with path.open("rb") as stream:

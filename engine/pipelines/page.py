@@ -67,7 +67,6 @@ def _embedding(
         template=template.gradients,
         covered=template.covered,
         template_lambdas=template.lambdas,
-        participants=tuple(one.record.participant_id for one in aligned),
         lambdas=np.array([one.record.lambdas for one in aligned]),
         correlations=np.array(correlations),
         rows=tuple(_row(one) for one in aligned),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.config import GradientOptions
-from thalgpu.engine.inputs.model import LEFT, RIGHT, Region, VolumeGrid
+from thalgpu.engine.inputs.model import LEFT, RIGHT, CiftiGrid, Region
 from thalgpu.engine.inputs.region_parts import region_key, subset
 from thalgpu.errors import NumericsError, UsageError
 
@@ -39,10 +39,9 @@ class Part:
         if ijk is None:
             return {}
         # CIFTI's axis knows the volume that its voxels come from
-        shape = (
-            grid.shape if isinstance(grid, VolumeGrid) else getattr(getattr(grid, "axis", None), "volume_shape", None)
-        )
-        return {"ijk": ijk[covered], "n_x": int(shape[0])} if shape else {}
+        image: Any = grid.axis if isinstance(grid, CiftiGrid) else grid
+        shape = image.volume_shape if isinstance(grid, CiftiGrid) else image.shape
+        return {"ijk": ijk[covered], "n_x": int(shape[0])}
 
     @property
     def n_voxels(self) -> int:

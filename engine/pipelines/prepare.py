@@ -1,6 +1,5 @@
 """Before any work: read the list, find the regions, look at every header, and plan."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,9 @@ from thalgpu.engine.pipelines.check_options import check_cleaning_options, check
 from thalgpu.engine.pipelines.group_stage import POOLS, read_template
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
+from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.plan import GradientsPlan, plan_gradients
-from thalgpu.errors import InputError, NumericsError, ThalgpuWarning, UsageError
+from thalgpu.errors import InputError, NumericsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,9 @@ def prepare(request: GradientsRequest) -> Prepared:
         raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
     check_is_ours(request.out)
     gpus = choose_gpus(request.gpus)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ThalgpuWarning)
+    with collect_remarks() as remarks:
         subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
         thalamus, cortex = find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
-    remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     parts = split_parts(thalamus, cortex, request.options)
     _check_parts(parts, request.options, request.out)
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
@@ -121,7 +119,7 @@ def prepare(request: GradientsRequest) -> Prepared:
         memory=request.memory,
         gpus=gpus,
     )
-    return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, remarks)
+    return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, tuple(remarks))
 
 
 def _check_parts(parts: Sequence[Part], options: GradientOptions, out: Path) -> None:

@@ -1,7 +1,6 @@
 """The task a worker runs for one subject: read, clean, embed, write one record an embedding."""
 
 import time
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.cluster.devices import device_name, use_gpu, worker_gpu
 from thalgpu.engine.config import CleaningOptions, GradientOptions, config_key
 from thalgpu.engine.gradients.subject import SubjectGradients, subject_gradients
+from thalgpu.engine.inputs.coverage import require_coverage
 from thalgpu.engine.inputs.model import Region, Subject, SubjectSeries
 from thalgpu.engine.inputs.series import load_series
 from thalgpu.engine.outputs.names import subject_paths
@@ -20,9 +20,9 @@ from thalgpu.engine.outputs.packing import pack_upper
 from thalgpu.engine.outputs.sidecars import hashed_inputs
 from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
 from thalgpu.engine.pipelines.parts import Part
+from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.self_test import prove_device
 from thalgpu.engine.results import SubjectRecord
-from thalgpu.errors import InputError, ThalgpuWarning
 
 RESULT_VERSION = 1
 """Part of every key: raised when the same input and options would give other numbers."""
@@ -106,11 +106,9 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
     voxels, targets = series.seed_covered[part.voxels], series.target_covered[part.targets]
     _require_coverage(task, part, voxels, targets)
     seed, target = series.seed[:, part.voxels[voxels]], series.target[:, part.targets[targets]]
-    with warnings.catch_warnings(record=True) as caught, use_gpu(worker_gpu()) as place:
-        warnings.simplefilter("always", ThalgpuWarning)
+    with collect_remarks() as remarks, use_gpu(worker_gpu()) as place:
         result = subject_gradients(place(seed), place(target), task.options, **part.voxel_places(voxels)).on_host()
     key = subject_key(task, part, list(series.sha256.values()))
-    remarks = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ThalgpuWarning))
     attributes = {
         "participant_id": task.subject.participant_id,
         "config": subject_config(task.options, task.cleaning),
@@ -123,7 +121,7 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
         "tr": series.tr,
         "mean_fd": series.mean_fd,
         "device": device_name(worker_gpu()),
-        "warnings": list(remarks),
+        "warnings": remarks,
     }
     path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record
     write_record(path, _datasets(result, part, voxels, targets), attributes, key=key)
@@ -142,20 +140,22 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
         skipped=False,
         sha256=series.sha256,
         mean_fd=series.mean_fd,
-        warnings=remarks,
+        warnings=tuple(remarks),
     )
 
 
 def _require_coverage(task: SubjectTask, part: Part, voxels: NDArray[np.bool_], targets: NDArray[np.bool_]) -> None:
     """A hemisphere may lie outside the scan although the whole is covered well enough."""
-    for name, covered in (("thalamic voxels", voxels), ("targets", targets)):
-        if covered.mean() < task.options.min_coverage:
-            raise InputError(
-                task.subject.runs[0].bold,
-                f"only {covered.sum()} of {len(covered)} {name}"
-                f"{f' of hemisphere {part.hemisphere}' if part.hemisphere else ''} have a signal",
-                remedy="leave the subject out, use a smaller mask, or lower --min-coverage",
-            )
+    side = f" of hemisphere {part.hemisphere}" if part.hemisphere else ""
+    for what, covered, region in (("thalamic voxels", voxels, part.thalamus), ("targets", targets, part.cortex)):
+        require_coverage(
+            task.subject.runs[0].bold,
+            f"{what}{side}",
+            covered,
+            task.options.min_coverage,
+            source=region.source,
+            gaps=(),
+        )
 
 
 def _datasets(

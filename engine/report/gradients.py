@@ -30,7 +30,6 @@ class EmbeddingPage:
     template : (n_voxels, n_components).
     covered : (n_voxels,) bool.
     template_lambdas : (n_components,), or empty.
-    participants : ids, one a row of the following.
     lambdas, correlations : (n_subjects, n_components); a correlation that does not exist is NaN.
     rows : cells of the subjects' table.
     """
@@ -40,7 +39,6 @@ class EmbeddingPage:
     template: NDArray[np.float32]
     covered: NDArray[np.bool_]
     template_lambdas: NDArray[np.float64]
-    participants: tuple[str, ...]
     lambdas: NDArray[np.float64]
     correlations: NDArray[np.float64]
     rows: tuple[tuple[str, ...], ...]

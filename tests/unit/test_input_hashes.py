@@ -7,7 +7,7 @@ import os
 import pytest
 
 from thalgpu.engine.pipelines import input_hashes
-from thalgpu.engine.pipelines.input_hashes import InputHashes, file_sha256
+from thalgpu.engine.pipelines.input_hashes import InputHashes, input_sha256
 from thalgpu.errors import InputError
 
 
@@ -28,14 +28,14 @@ def sha256(content):
 
 
 def test_digest_is_the_files(scan, cache):
-    assert InputHashes(cache).sha256(scan) == sha256(b"one") == file_sha256(scan)
+    assert InputHashes(cache).sha256(scan) == sha256(b"one") == input_sha256(scan)
 
 
 def test_known_file_is_not_read_again(scan, cache, monkeypatch):
     hashes = InputHashes(cache)
     hashes.sha256(scan)
     hashes.save()
-    monkeypatch.setattr(input_hashes, "file_sha256", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(input_hashes, "input_sha256", lambda path: pytest.fail("it was read"))
     assert InputHashes(cache).sha256(scan) == sha256(b"one")
 
 

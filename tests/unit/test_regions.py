@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.gifti import read_gifti, read_gifti_shape
 from thalgpu.engine.inputs.model import LEFT, MIDLINE, RIGHT, CiftiGrid, Region, Run, Subject, SurfaceGrid, VolumeGrid
-from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region, region_key, select_hemisphere, subset
+from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region, region_key, subset
 from thalgpu.errors import InputError, ThalgpuWarning
 
 SHAPE = (9, 8, 7)
@@ -564,16 +564,6 @@ def test_a_subset_of_parcels_keeps_their_elements_and_renumbers_them(atlas: Regi
     np.testing.assert_array_equal(part.parcel, np.repeat([0, 1], [18, 27]))
     np.testing.assert_array_equal(part.flat, atlas.flat[atlas.parcel != 1])
     np.testing.assert_array_equal(part.parcel_hemisphere, [LEFT, RIGHT])
-
-
-def test_a_hemisphere_leaves_the_midline_out(atlas: Region) -> None:
-    assert select_hemisphere(atlas, "L").names == ("3",)
-    assert select_hemisphere(atlas, "R").names == ("8",)
-
-
-def test_an_empty_hemisphere_is_refused(atlas: Region) -> None:
-    with pytest.raises(InputError, match="nothing in hemisphere R"):
-        select_hemisphere(select_hemisphere(atlas, "L"), "R")
 
 
 def test_the_key_depends_on_grid_elements_and_parcels_not_on_the_file(volume: Write, atlas: Region) -> None:

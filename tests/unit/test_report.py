@@ -33,7 +33,6 @@ def embedding(correlations, text="sub-01"):
         template=values,
         covered=np.arange(200) > 5,
         template_lambdas=np.array([0.5, 0.3]),
-        participants=(text,) * n,
         lambdas=np.linspace(0.5, 0.2, 2 * n).reshape(n, 2),
         correlations=np.asarray(correlations, dtype=float),
         rows=((text, "1/2"),) * n,
