@@ -1,0 +1,1 @@
+"""Permutation inference on arrays: designs, permutations, statistics, spatial enhancement, corrected p-values."""
