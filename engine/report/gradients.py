@@ -1,16 +1,13 @@
 """The page of a gradients run: what was run, the template, and every subject's quality."""
 
-import base64
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.report.figures import gradient_slices, grid_affine, scree, template_correlations
+from thalgpu.engine.report.rendering import data_uri, render
 
 SHOWN = 3
 """Gradients drawn on slices."""
@@ -59,10 +56,11 @@ class GradientsPage:
 
 def render_gradients(page: GradientsPage) -> str:
     """The page as one self-contained HTML text: no scripts, no network, figures inside."""
-    source = resources.files("thalgpu.engine.report").joinpath("templates/gradients.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(source).render(
-        page=page, embeddings=[_figures(one) for one in page.embeddings], outlier_mads=OUTLIER_MADS
+    return render(
+        "gradients.html",
+        page=page,
+        embeddings=[_figures(one) for one in page.embeddings],
+        outlier_mads=OUTLIER_MADS,
     )
 
 
@@ -95,11 +93,7 @@ def _figures(embedding: EmbeddingPage) -> dict[str, object]:
     flagged = outliers(embedding.correlations)
     return {
         "title": embedding.title,
-        "figures": [(caption, _data_uri(png)) for caption, png in figures],
+        "figures": [(caption, data_uri(png)) for caption, png in figures],
         "rows": list(zip(embedding.rows, flagged, strict=True)),
         "n_flagged": int(flagged.sum()),
     }
-
-
-def _data_uri(png: bytes) -> Markup:
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")  # base64 has no character to escape
