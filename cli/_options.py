@@ -1,6 +1,38 @@
-"""The choices of options that several commands share."""
+"""How options are declared and read, and the choices that they offer."""
 
 from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from thalgpu.errors import UsageError
+
+RUNNING = "Running"
+"""The help's panel of what does not change results."""
+
+
+def option(panel: str, text: str, *names: str, **limits: Any) -> Any:
+    """An option in a panel of the help; square brackets are text, not markup."""
+    return typer.Option(*names, help=text.replace("[", "\\["), rich_help_panel=panel, show_envvar=False, **limits)
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Option values as the engine takes them: choices as text, sizes as bytes; UsageError for a size that is none."""
+    read = {name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()}
+    if read["memory"] is not None:
+        from thalgpu.engine.plan import parse_bytes
+
+        try:
+            read["memory"] = parse_bytes(read["memory"])
+        except ValueError as error:
+            raise UsageError(f"--memory {read['memory']}", remedy="give a size such as 16GB") from error
+    return read
+
+
+GpusOption = Annotated[int | None, option(RUNNING, "GPUs, one process each; 0: none. [default: all that work]", min=0)]
+WorkersOption = Annotated[int | None, option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)]
+MemoryOption = Annotated[str | None, option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")]
+LogJsonOption = Annotated[bool, option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")]
 
 
 class Recipe(StrEnum):
@@ -64,3 +96,43 @@ class Keep(StrEnum):
 
     CONNECTIVITY = "connectivity"
     PROJECTIONS = "projections"
+
+
+class Method(StrEnum):
+    """How a permutation test deals with nuisance variables."""
+
+    FREEDMAN_LANE = "freedman-lane"
+    TER_BRAAK = "ter-braak"
+    MANLY = "manly"
+    DEKKER = "dekker"
+
+
+class Missing(StrEnum):
+    """What becomes of subjects that lack something."""
+
+    ERROR = "error"
+    DROP = "drop"
+
+
+class Scale(StrEnum):
+    """What is maximised over features."""
+
+    T = "t"
+    Z = "z"
+
+
+class TfceGrid(StrEnum):
+    """How the TFCE integral is taken."""
+
+    EXACT = "exact"
+    PALM = "palm"
+    RANDOMISE = "randomise"
+    NILEARN = "nilearn"
+
+
+class Tail(StrEnum):
+    """Distribution fitted to the tail of the null."""
+
+    NONE = "none"
+    GPD = "gpd"
+    GAMMA = "gamma"

@@ -1,6 +1,5 @@
 """`thalgpu gradients`: options in, plan, progress, summary table, exit code out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -8,105 +7,109 @@ import typer
 
 from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
-from thalgpu.cli._options import Alignment, Approach, Graph, Hemisphere, Keep, Kernel, Recipe, Targets
-from thalgpu.errors import UsageError
+from thalgpu.cli._options import (
+    RUNNING,
+    Alignment,
+    Approach,
+    GpusOption,
+    Graph,
+    Hemisphere,
+    Keep,
+    Kernel,
+    LogJsonOption,
+    MemoryOption,
+    Recipe,
+    Targets,
+    WorkersOption,
+    option,
+    plain,
+)
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.gradients import GradientsResult
     from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared
 
-INPUT, REGIONS, GRADIENTS, CLEANING, RUNNING = "Input", "Regions", "Gradients", "Cleaning", "Running"
-
-
-def _option(panel: str, text: str, *names: str, **limits: Any) -> Any:
-    """An option in a panel of the help; square brackets are text, not markup."""
-    return typer.Option(*names, help=text.replace("[", "\\["), rich_help_panel=panel, show_envvar=False, **limits)
+INPUT, REGIONS, GRADIENTS, CLEANING = "Input", "Regions", "Gradients", "Cleaning"
 
 
 def gradients(
     context: typer.Context,
-    subjects: Annotated[Path, _option(INPUT, "Subject list: scans, participant labels, or a TSV.")],
-    out: Annotated[Path, _option(INPUT, "Output folder: new, empty, or of an earlier run.")] = Path("thalgpu-out"),
-    derivatives: Annotated[Path | None, _option(INPUT, "fMRIPrep, XCP-D or HCP folder of the labels.")] = None,
+    subjects: Annotated[Path, option(INPUT, "Subject list: scans, participant labels, or a TSV.")],
+    out: Annotated[Path, option(INPUT, "Output folder: new, empty, or of an earlier run.")] = Path("thalgpu-out"),
+    derivatives: Annotated[Path | None, option(INPUT, "fMRIPrep, XCP-D or HCP folder of the labels.")] = None,
     input_type: Annotated[
-        str | None, _option(INPUT, "Its layout and space: fmriprep, xcpd or hcp, then :SPACE or :SPACE+SURFACE.")
+        str | None, option(INPUT, "Its layout and space: fmriprep, xcpd or hcp, then :SPACE or :SPACE+SURFACE.")
     ] = None,
     config: ConfigOption = None,
     thalamus: Annotated[
-        str | None, _option(REGIONS, "Mask or label image, FILE or FILE:LABELS. [default: found]", metavar="FILE")
+        str | None, option(REGIONS, "Mask or label image, FILE or FILE:LABELS. [default: found]", metavar="FILE")
     ] = None,
     cortex: Annotated[
-        str | None, _option(REGIONS, "Mask (voxels) or label image (parcels). [default: found]", metavar="FILE")
+        str | None, option(REGIONS, "Mask (voxels) or label image (parcels). [default: found]", metavar="FILE")
     ] = None,
     nuclei: Annotated[
-        str | None, _option(REGIONS, "Label image of thalamic nuclei, for the summary table.", metavar="FILE")
+        str | None, option(REGIONS, "Label image of thalamic nuclei, for the summary table.", metavar="FILE")
     ] = None,
-    hemisphere: Annotated[Hemisphere, _option(REGIONS, "Both thalami in one embedding, one, or each.")] = (
+    hemisphere: Annotated[Hemisphere, option(REGIONS, "Both thalami in one embedding, one, or each.")] = (
         Hemisphere.BOTH
     ),
-    targets: Annotated[Targets, _option(REGIONS, "The whole cortex, or that of the same side.")] = Targets.ALL,
-    min_coverage: Annotated[float, _option(REGIONS, "Least share of voxels and of targets with a signal.")] = 0.8,
+    targets: Annotated[Targets, option(REGIONS, "The whole cortex, or that of the same side.")] = Targets.ALL,
+    min_coverage: Annotated[float, option(REGIONS, "Least share of voxels and of targets with a signal.")] = 0.8,
     recipe: Annotated[
         Recipe,
-        _option(GRADIENTS, "brainspace or congrads: sets the next five, each of which can be given.", metavar="NAME"),
+        option(GRADIENTS, "brainspace or congrads: sets the next five, each of which can be given.", metavar="NAME"),
     ] = Recipe.BRAINSPACE,
     kernel: Annotated[
         Kernel | None,
-        _option(
+        option(
             GRADIENTS,
             "normalized_angle, cosine, pearson, spearman, gaussian or eta2. [default: the recipe's]",
             metavar="NAME",
         ),
     ] = None,
     sparsity: Annotated[
-        float | None, _option(GRADIENTS, "Share of each row set to zero. [default: the recipe's]")
+        float | None, option(GRADIENTS, "Share of each row set to zero. [default: the recipe's]")
     ] = None,
     fisher_z: Annotated[
         bool | None,
-        _option(GRADIENTS, "Fisher-transform correlations. [default: the recipe's]", "--fisher-z/--no-fisher-z"),
+        option(GRADIENTS, "Fisher-transform correlations. [default: the recipe's]", "--fisher-z/--no-fisher-z"),
     ] = None,
     approach: Annotated[
         Approach | None,
-        _option(GRADIENTS, "Diffusion map, Laplacian eigenmap or components. [default: the recipe's]"),
+        option(GRADIENTS, "Diffusion map, Laplacian eigenmap or components. [default: the recipe's]"),
     ] = None,
     graph: Annotated[
-        Graph | None, _option(GRADIENTS, "All pairs, or congrads' smallest connected graph. [default: the recipe's]")
+        Graph | None, option(GRADIENTS, "All pairs, or congrads' smallest connected graph. [default: the recipe's]")
     ] = None,
-    n_components: Annotated[int, _option(GRADIENTS, "Number of gradients.")] = 10,
-    alpha: Annotated[float, _option(GRADIENTS, "Diffusion map's anisotropy, 0 to 1.")] = 0.5,
-    diffusion_time: Annotated[float, _option(GRADIENTS, "Diffusion map's time; 0: all times.")] = 0.0,
-    alignment: Annotated[Alignment, _option(GRADIENTS, "How subjects are brought onto the template.")] = (
+    n_components: Annotated[int, option(GRADIENTS, "Number of gradients.")] = 10,
+    alpha: Annotated[float, option(GRADIENTS, "Diffusion map's anisotropy, 0 to 1.")] = 0.5,
+    diffusion_time: Annotated[float, option(GRADIENTS, "Diffusion map's time; 0: all times.")] = 0.0,
+    alignment: Annotated[Alignment, option(GRADIENTS, "How subjects are brought onto the template.")] = (
         Alignment.PROCRUSTES
     ),
-    template: Annotated[str, _option(GRADIENTS, "pooled, pooled-connectivity, generalised, or a file.")] = "pooled",
+    template: Annotated[str, option(GRADIENTS, "pooled, pooled-connectivity, generalised, or a file.")] = "pooled",
     n_align: Annotated[
-        int | None, _option(GRADIENTS, "Components that are aligned. [default: 10, or all if fewer]")
+        int | None, option(GRADIENTS, "Components that are aligned. [default: 10, or all if fewer]")
     ] = None,
-    trend_surface: Annotated[int, _option(GRADIENTS, "Order of the trend-surface model; 0: none.")] = 0,
-    keep: Annotated[list[Keep] | None, _option(GRADIENTS, "Write this too (repeatable).")] = None,
-    confounds: Annotated[str, _option(CLEANING, "24p, 36p, acompcor, none, or NAME,NAME,…")] = "none",
-    high_pass: Annotated[float | None, _option(CLEANING, "Remove slower changes, Hz.")] = None,
-    low_pass: Annotated[float | None, _option(CLEANING, "Remove faster changes, Hz.")] = None,
-    scrub_fd: Annotated[float | None, _option(CLEANING, "Leave out volumes of more displacement, mm.")] = None,
-    drop_first: Annotated[int, _option(CLEANING, "Leave out this many first volumes.")] = 0,
-    detrend: Annotated[bool, _option(CLEANING, "Remove a linear trend.")] = True,
-    fwhm: Annotated[float, _option(CLEANING, "Smooth inside each region, mm.")] = 0.0,
-    tr: Annotated[float | None, _option(CLEANING, "Repetition time in s. [default: the header's]")] = None,
-    gpus: Annotated[
-        int | None, _option(RUNNING, "GPUs, one process each; 0: none. [default: all that work]", min=0)
-    ] = None,
-    workers: Annotated[
-        int | None, _option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)
-    ] = None,
-    memory: Annotated[
-        str | None, _option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")
-    ] = None,
-    overwrite: Annotated[bool, _option(RUNNING, "Replace results of other options.", "--overwrite")] = False,
-    dry_run: Annotated[bool, _option(RUNNING, "Check headers, print the plan, stop.", "--dry-run")] = False,
+    trend_surface: Annotated[int, option(GRADIENTS, "Order of the trend-surface model; 0: none.")] = 0,
+    keep: Annotated[list[Keep] | None, option(GRADIENTS, "Write this too (repeatable).")] = None,
+    confounds: Annotated[str, option(CLEANING, "24p, 36p, acompcor, none, or NAME,NAME,…")] = "none",
+    high_pass: Annotated[float | None, option(CLEANING, "Remove slower changes, Hz.")] = None,
+    low_pass: Annotated[float | None, option(CLEANING, "Remove faster changes, Hz.")] = None,
+    scrub_fd: Annotated[float | None, option(CLEANING, "Leave out volumes of more displacement, mm.")] = None,
+    drop_first: Annotated[int, option(CLEANING, "Leave out this many first volumes.")] = 0,
+    detrend: Annotated[bool, option(CLEANING, "Remove a linear trend.")] = True,
+    fwhm: Annotated[float, option(CLEANING, "Smooth inside each region, mm.")] = 0.0,
+    tr: Annotated[float | None, option(CLEANING, "Repetition time in s. [default: the header's]")] = None,
+    gpus: GpusOption = None,
+    workers: WorkersOption = None,
+    memory: MemoryOption = None,
+    overwrite: Annotated[bool, option(RUNNING, "Replace results of other options.", "--overwrite")] = False,
+    dry_run: Annotated[bool, option(RUNNING, "Check headers, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[
-        int, _option(RUNNING, "All options in the plan; -vv: tracebacks too.", "-v", "--verbose", count=True)
+        int, option(RUNNING, "All options in the plan; -vv: tracebacks too.", "-v", "--verbose", count=True)
     ] = 0,
-    log_json: Annotated[bool, _option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")] = False,
+    log_json: LogJsonOption = False,
 ) -> None:
     """Connectivity gradients of every subject's thalamus, aligned to one template.
 
@@ -134,26 +137,18 @@ def _request(values: dict[str, Any]) -> "GradientsRequest":
     from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
     from thalgpu.engine.pipelines.check_options import STRATEGIES
     from thalgpu.engine.pipelines.prepare import GradientsRequest
-    from thalgpu.engine.plan import parse_bytes
 
-    plain: dict[str, Any] = {
-        name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
-    }
-    plain["keep"] = tuple(item.value for item in values["keep"] or ())
-    if plain["n_align"] is None:
-        plain["n_align"] = min(10, plain["n_components"])
-    if plain["confounds"] not in STRATEGIES:
-        plain["confounds"] = tuple(name.strip() for name in plain["confounds"].split(",") if name.strip())
-    if plain["memory"] is not None:
-        try:
-            plain["memory"] = parse_bytes(plain["memory"])
-        except ValueError as error:
-            raise UsageError(f"--memory {plain['memory']}", remedy="give a size such as 16GB") from error
-    given = {name: plain[name] for name in _names(GradientOptions) if plain[name] is not None}
+    given = plain(values)
+    given["keep"] = tuple(item.value for item in values["keep"] or ())
+    if given["n_align"] is None:
+        given["n_align"] = min(10, given["n_components"])
+    if given["confounds"] not in STRATEGIES:
+        given["confounds"] = tuple(name.strip() for name in given["confounds"].split(",") if name.strip())
+    shaping = {name: given[name] for name in _names(GradientOptions) if given[name] is not None}
     return GradientsRequest(
-        options=recipe(plain["recipe"], **given),
-        cleaning=CleaningOptions(**{name: plain[name] for name in _names(CleaningOptions)}),
-        **{field.name: plain[field.name] for field in fields(GradientsRequest) if field.name in plain},
+        options=recipe(given["recipe"], **shaping),
+        cleaning=CleaningOptions(**{name: given[name] for name in _names(CleaningOptions)}),
+        **{field.name: given[field.name] for field in fields(GradientsRequest) if field.name in given},
     )
 
 
