@@ -23,7 +23,7 @@ from thalgpu.errors import InputError
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _DAMAGED: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # the stub calls the class an instance
-_DEFLATE_RATIO = 1032
+DEFLATE_RATIO = 1032
 """Deflate cannot make a byte of output from less than 1/1032 byte of input."""
 
 _TEXT_LIMIT = 1 << 30
@@ -86,7 +86,7 @@ class CheckedStream:
     def expect(self, size: int) -> None:
         """Refuse, before anything is allocated, a claimed total of `size` bytes that this file cannot hold."""
         self._claimed = size
-        if (self.file_size != size) if not self.compressed else (size > _DEFLATE_RATIO * self.file_size):
+        if (self.file_size != size) if not self.compressed else (size > DEFLATE_RATIO * self.file_size):
             longer = "more" if size > self.file_size else "fewer"
             raise InputError(
                 self.path,

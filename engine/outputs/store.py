@@ -3,6 +3,7 @@
 A record is built in memory and written as `thalgpu.engine.outputs.atomic` does, because HDF5 itself has no write order:
 a process killed while it appends can make everything in a file unreadable. The same content gives the same bytes: no
 times, one fixed file format (HDF5 1.10, whose metadata carry checksums), fixed chunks, Fletcher-32, no compression.
+A slash in a dataset's name ("null/age/stat") makes groups, which carry nothing of their own.
 
 Root attributes are text: bare where the value is text, JSON otherwise (a text that would read as JSON is quoted). Three
 are the store's own: `config_key` (what the result was made from), `datasets` (dtype, shape and SHA-256 of each) and
@@ -13,7 +14,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,8 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.config import canonical_json
+from thalgpu.engine.inputs.hdf5_guard import (
+    MOST_LEVELS,
+    REMEDY,
+    checked_dataset,
+    dataset_names,
+    open_guarded,
+    read_all,
+    root_texts,
+)
 from thalgpu.engine.outputs.atomic import write_bytes
-from thalgpu.engine.outputs.hdf5_guard import REMEDY, checked_dataset, dataset_names, open_guarded, read_all, root_texts
 from thalgpu.errors import InputError, ThalgpuError
 
 _KEY, _CONTENT, _DATASETS = "config_key", "content_sha256", "datasets"
@@ -77,7 +86,7 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     Parameters
     ----------
     path : the file; replaced when it exists.
-    datasets : name → numbers, each with at least one axis; finite.
+    datasets : name → numbers, each with at least one axis; finite. A name may have slashes, for up to two groups.
     attributes : name → text, or anything that JSON can say (without NaN).
     key : what the result was made from, as `thalgpu.engine.config.config_key` gives it.
 
@@ -100,7 +109,11 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     texts = {name: _to_text(value) for name, value in {**attributes, _KEY: key, _DATASETS: listing}.items()}
     texts[_CONTENT] = content = _content_sha256(texts)
     buffer = io.BytesIO()
+    timeless = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    timeless.set_obj_track_times(False)
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+        for group in _groups(arrays):
+            h5py.h5g.create(file.id, group.encode(), gcpl=timeless)
         for name, array in arrays.items():
             growing = (None,) * array.ndim if array.size == 0 else None  # HDF5 wants a chunk to fit the largest shape
             file.create_dataset(
@@ -217,9 +230,17 @@ def _verified_array(
 def _storable(name: str, array: NDArray[Any], path: Path) -> NDArray[Any]:
     if array.dtype.name not in _DTYPES or array.ndim == 0:
         raise ValueError(f"{name}: {array.dtype} {array.shape} cannot be stored; convert it to numbers with an axis")
+    if len(parts := name.split("/")) > MOST_LEVELS or not {"", ".", ".."}.isdisjoint(parts):
+        raise ValueError(f"{name!r} is no name for a dataset")
     if not np.isfinite(array).all():
         raise ThalgpuError(f"{name} holds NaN or Inf and is not written", where=str(path))
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+
+
+def _groups(names: Iterable[str]) -> list[str]:
+    """Every group that the names lie in, parents first."""
+    paths = (name.split("/")[:-1] for name in names)
+    return sorted({"/".join(path[:depth]) for path in paths for depth in range(1, len(path) + 1)})
 
 
 def _chunks(array: NDArray[Any]) -> tuple[int, ...]:
