@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.kernels._compiled import compiled
-from thalgpu.kernels._namespace import Array
+from thalgpu.kernels._cuda import int32, launch, shared_limit
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
+
+_LABELS = 2
+"""Of an element, in shared memory if it has room for them."""
+_WORK_BYTES = 2**28
+"""Memory for the maps that are worked on at once, if it has not."""
+_THREADS = 256
 
 
 def clusters(maps: Array, threshold: float, indptr: Array, indices: Array, sizes: Array, /) -> tuple[Array, Array]:
@@ -32,9 +39,39 @@ def clusters(maps: Array, threshold: float, indptr: Array, indices: Array, sizes
 
     Notes
     -----
-    Sums run over the elements in ascending order. The mass is the sum of the values themselves, as in PALM, not of what
-    exceeds the threshold, as in FSL's early papers.
+    Sums run over the elements in ascending order. The mass is the sum of the values themselves, as in PALM, and not of
+    what they exceed the threshold by.
     """
+    if is_device(maps):
+        return _on_device(maps, threshold, indptr, indices, sizes)
+    return _on_host(maps, threshold, indptr, indices, sizes)
+
+
+def _on_device(maps: Array, threshold: float, indptr: Array, indices: Array, sizes: Array) -> tuple[Array, Array]:
+    """One block a map: in shared memory if it has room, otherwise some of them at a time."""
+    xp = get_namespace(maps, indptr, indices, sizes)
+    maps = xp.ascontiguousarray(maps)
+    extent, mass = xp.empty_like(maps), xp.empty_like(maps)
+    n_maps, n_elements = maps.shape
+    label_bytes = np.dtype(np.int32).itemsize * _LABELS * n_elements
+    is_in_shared = label_bytes <= shared_limit(xp)
+    at_once = n_maps if is_in_shared else min(n_maps, max(1, _WORK_BYTES // label_bytes))
+    work = xp.empty(0 if is_in_shared else at_once * _LABELS * n_elements, dtype=np.int32)
+    scalars = (np.float64(threshold), *int32(n_elements), np.bool_(is_in_shared))
+    for start in range(0, n_maps, max(1, at_once)):
+        part = slice(start, start + at_once)
+        launch(
+            "clusters",
+            "clusters_f64",
+            grid=len(maps[part]),
+            block=min(_THREADS, 32 * max(1, -(-n_elements // 32))),
+            args=(maps[part], indptr, indices, sizes, extent[part], mass[part], work, *scalars),
+            shared_bytes=label_bytes if is_in_shared else 0,
+        )
+    return extent, mass
+
+
+def _on_host(maps: Array, threshold: float, indptr: Array, indices: Array, sizes: Array) -> tuple[Array, Array]:
     extent, mass = np.zeros_like(maps), np.zeros_like(maps)
     _measure(maps, float(threshold), indptr, indices, sizes, extent, mass)
     return extent, mass

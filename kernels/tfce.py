@@ -4,7 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.kernels._compiled import compiled
-from thalgpu.kernels._namespace import Array
+from thalgpu.kernels._cuda import int32, launch, shared_limit
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
+
+_SHARED_BYTES = 16
+"""Shared memory that an element takes: a number, and four places below 2^15."""
+_MOST_IN_SHARED = 2**15 - 1
+_WORK_NUMBERS = 3
+"""Memory that an element takes where shared memory has no room: a number, and four places in that of two."""
+_WORK_BYTES = 2**28
+"""Memory for the maps that are worked on at once, in that case."""
+_THREADS = 256
 
 
 def tfce(maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Array, extent_power: float, /) -> Array:
@@ -40,6 +50,39 @@ def tfce(maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Ar
     TFCE: https://doi.org/10.1016/j.neuroimage.2008.03.061. F(h) = h^(H+1)/(H+1) gives its integral exactly; F(h) = the
     sum of weights of a program's thresholds up to h gives that program's sum.
     """
+    if is_device(maps):
+        return _on_device(maps, integrals, indptr, indices, sizes, extent_power)
+    return _on_host(maps, integrals, indptr, indices, sizes, extent_power)
+
+
+def _on_device(
+    maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Array, extent_power: float
+) -> Array:
+    """One block a map: in shared memory if it has room, otherwise some of them at a time."""
+    xp = get_namespace(maps, integrals, indptr, indices, sizes)
+    maps, integrals = xp.ascontiguousarray(maps), xp.ascontiguousarray(integrals)
+    enhanced: Array = xp.empty_like(maps)
+    n_maps, n_elements = maps.shape
+    shared_bytes = maps.itemsize + _SHARED_BYTES * n_elements  # how many are positive, and the tree
+    is_in_shared = n_elements <= _MOST_IN_SHARED and shared_bytes <= shared_limit(xp)
+    work_bytes = 0 if is_in_shared else maps.itemsize * _WORK_NUMBERS * n_elements
+    at_once = min(n_maps, max(1, _WORK_BYTES // work_bytes)) if work_bytes else n_maps
+    work = xp.empty(at_once * work_bytes // maps.itemsize)
+    scalars = (*int32(n_elements), np.float64(extent_power), np.bool_(is_in_shared))
+    for start in range(0, n_maps, max(1, at_once)):
+        part = slice(start, start + at_once)
+        launch(
+            "tfce",
+            "tfce_f64",
+            grid=len(maps[part]),
+            block=min(_THREADS, 32 * max(1, -(-n_elements // 32))),
+            args=(maps[part], integrals[part], indptr, indices, sizes, enhanced[part], work, *scalars),
+            shared_bytes=shared_bytes if is_in_shared else maps.itemsize,
+        )
+    return enhanced
+
+
+def _on_host(maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Array, extent_power: float) -> Array:
     maps, integrals = np.ascontiguousarray(maps), np.ascontiguousarray(integrals)
     enhanced = np.zeros_like(maps)
     _enhance(maps, maps.view(np.uint64), integrals, indptr, indices, sizes, float(extent_power), enhanced)
