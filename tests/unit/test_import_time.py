@@ -1,5 +1,7 @@
 """`import thalgpu` and `--help` answer at once: guarded by what they load, since times depend on the machine."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -27,3 +29,9 @@ def test_help_loads_nothing_heavy(command):
 
 def test_public_names_are_listed_without_loading_them():
     assert modules_after("import thalgpu; assert 'GradientMaps' in dir(thalgpu)") & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", ["thalgpu.kernels", "thalgpu.engine.inference"])
+def test_numba_waits_for_the_first_call_of_a_loop(package):
+    names = [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")]
+    assert "numba" not in modules_after(f"import {', '.join(names)}")
