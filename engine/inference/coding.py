@@ -57,6 +57,15 @@ class CodedTerm:
     words: str
 
 
+def finite_number(text: str) -> float | None:
+    """A finite number in plain ASCII, else None; Python alone would take 1_0, infinities and digits of every script."""
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def categories(name: str, texts: Sequence[str], ids: Sequence[str], order: Sequence[str] | None = None) -> Categories:
     """Levels in `order`, else sorted (as numbers if all are numbers), without those that nobody has.
 
@@ -98,10 +107,10 @@ def covariate(name: str, texts: Sequence[str], ids: Sequence[str], *, demean: bo
     NumericsError
         For a column that is mostly numbers but not all (the subjects are named), and one number for all.
     """
-    numbers = [_number(text) for text in texts]
+    numbers = [finite_number(text) for text in texts]
     odd = [i for i, number in enumerate(numbers) if number is None]
     if 2 * len(odd) > len(texts):
-        if all("," in texts[i] and _number(texts[i].replace(",", ".")) is not None for i in odd):
+        if all("," in texts[i] and finite_number(texts[i].replace(",", ".")) is not None for i in odd):
             raise NumericsError(f"{name} has decimal commas, e.g. {texts[odd[0]]!r}", remedy="write decimal points")
         return None
     if odd:
@@ -232,15 +241,6 @@ def _subject(ids: Sequence[str], codes: NDArray[np.intp], level: int) -> str:
     return f"sub-{ids[int(np.flatnonzero(codes == level)[0])]}"
 
 
-def _number(text: str) -> float | None:
-    """A finite number in plain ASCII, else None; Python alone would take 1_0 and digits of every script."""
-    try:
-        value = float(text) if text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _sorting(level: str) -> tuple[float, str]:
-    number = _number(level)
+    number = finite_number(level)
     return (math.inf if number is None else number), level

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.model import Contrast
-from thalgpu.engine.inference.words import listed, quoted
+from thalgpu.engine.inference.words import listed, quoted, repeated
 from thalgpu.errors import NumericsError
 
 TOLERANCE = 1e-9
@@ -34,8 +34,7 @@ def check_design(matrix: NDArray[np.float64], columns: Sequence[str]) -> None:
         others (each named with the combination it equals), and no more subjects than columns.
     """
     n_subjects, n_columns = matrix.shape
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
+    if twice := repeated(columns):
         raise NumericsError(f"two columns of the design are called {listed(twice)}", remedy="rename one of them")
     if not np.isfinite(matrix).all():
         bad = [name for name, column in zip(columns, matrix.T, strict=True) if not np.isfinite(column).all()]
@@ -64,6 +63,9 @@ def aliases(matrix: NDArray[np.float64], columns: Sequence[str]) -> list[str]:
     """Each column that is a linear combination of columns to its left, as an equation such as `site[B] = group[HC]`."""
     norms = np.linalg.norm(matrix, axis=0)
     unit = matrix / np.where(norms > 0, norms, 1.0)
+    left_over = np.abs(np.diag(np.linalg.qr(unit, mode="r")))  # of each column, after those to its left
+    if left_over.size == len(columns) and left_over.min() > TOLERANCE:
+        return []
     kept: list[int] = []
     found = []
     for j, name in enumerate(columns):

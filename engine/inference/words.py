@@ -1,5 +1,6 @@
 """Words of the messages about a design: short lists, near misses, quoted pieces of what a user wrote."""
 
+from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -17,6 +18,11 @@ def listed(names: Iterable[str], limit: int = _SHOWN) -> str:
 def quoted(text: str, limit: int = _LONGEST) -> str:
     """`text` in quotes on one line, cut after `limit` characters."""
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Those that appear more than once, in the order of their first appearance."""
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def known_names(name: str, known: Iterable[str]) -> str:
