@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._compiled import compiled
-from thalgpu.kernels._namespace import Array, get_namespace
+from thalgpu.kernels._cuda import int32, launch
+from thalgpu.kernels._namespace import Array, get_namespace, is_device
 
 LEAST_RESIDUAL = 1e-14
 """Share of the total sum of squares below which a residual is nothing but rounding, and counts as this share."""
@@ -16,6 +17,12 @@ which rounding sets apart by some 1e-13."""
 
 _TILE = 2048
 """Features worked on at a time, so that what is added up stays in the cache."""
+
+_THREADS = 256
+_COUNTED = 64
+"""Permutations that a thread counts on a device."""
+_MOST_ROWS = 65535
+"""Of blocks, in a grid."""
 
 
 def permuted_rows(basis: Array, permutations: Array, signs: Array | None, /) -> Array:
@@ -39,7 +46,7 @@ def permuted_rows(basis: Array, permutations: Array, signs: Array | None, /) -> 
     _require("permutations", permutations, (None, len(basis)), np.int32)
     if signs is not None:
         _require("signs", signs, permutations.shape, np.int8)
-    return _permuted_on_host(basis, permutations, signs)
+    return (_permuted_on_device if is_device(permutations) else _permuted_on_host)(basis, permutations, signs)
 
 
 def t_statistics(projections: Array, total: Array, df: float, /) -> Array:
@@ -61,7 +68,7 @@ def t_statistics(projections: Array, total: Array, df: float, /) -> Array:
         statistic is 0 where the total is 0.
     """
     _require_projections(projections, total, 1)
-    return _t_on_host(projections, total, df)
+    return (_t_on_device if is_device(projections) else _t_on_host)(projections, total, df)
 
 
 def f_statistics(projections: Array, total: Array, df: float, rank: int, /) -> Array:
@@ -84,7 +91,7 @@ def f_statistics(projections: Array, total: Array, df: float, rank: int, /) -> A
         (Σ a² / rank) / ((total − Σ b² − Σ a²) / df); finite as `t_statistics` is.
     """
     _require_projections(projections, total, rank)
-    return _f_on_host(projections, total, df, rank)
+    return (_f_on_device if is_device(projections) else _f_on_host)(projections, total, df, rank)
 
 
 def count_exceedances(statistics: Array, thresholds: Array, /) -> Array:
@@ -102,7 +109,7 @@ def count_exceedances(statistics: Array, thresholds: Array, /) -> Array:
     """
     _require("statistics", statistics, (None, None), np.float64)
     _require("thresholds", thresholds, (statistics.shape[1],), np.float64)
-    return _count_on_host(statistics, thresholds)
+    return (_count_on_device if is_device(statistics) else _count_on_host)(statistics, thresholds)
 
 
 def tie_threshold(observed: Array, /) -> Array:
@@ -146,6 +153,43 @@ def _f_on_host(projections: Array, total: Array, df: float, rank: int) -> Array:
 def _count_on_host(statistics: Array, thresholds: Array) -> Array:
     counts = np.zeros(thresholds.shape, dtype=np.int32)
     _count_rows(statistics, thresholds, counts)
+    return counts
+
+
+def _permuted_on_device(basis: Array, permutations: Array, signs: Array | None) -> Array:
+    given = (basis, permutations) if signs is None else (basis, permutations, signs)
+    xp, (n_perm, n_subjects), n_columns = get_namespace(*given), permutations.shape, basis.shape[1]
+    rows: Array = xp.empty((n_perm, n_columns, n_subjects))
+    flips = xp.empty(0, dtype=np.int8) if signs is None else xp.ascontiguousarray(signs)
+    args = (xp.ascontiguousarray(basis), xp.ascontiguousarray(permutations), flips, rows)
+    sizes = (*int32(n_perm, n_subjects, n_columns), np.bool_(signs is not None))
+    grid = -(-n_perm * n_subjects // _THREADS)
+    launch("glm", "permuted_rows_f64", grid=grid, block=_THREADS, args=(*args, *sizes))
+    return rows
+
+
+def _t_on_device(projections: Array, total: Array, df: float) -> Array:
+    return _statistics_on_device("t_statistics_f64", projections, total, df)
+
+
+def _f_on_device(projections: Array, total: Array, df: float, rank: int) -> Array:
+    return _statistics_on_device("f_statistics_f64", projections, total, df, *int32(rank))
+
+
+def _statistics_on_device(kernel: str, projections: Array, total: Array, df: float, *rank: np.int32) -> Array:
+    xp, (n_perm, _, n_features) = get_namespace(projections, total), projections.shape
+    statistics: Array = xp.empty((n_perm, n_features))
+    args = (xp.ascontiguousarray(projections), total, statistics, np.float64(df), *int32(*projections.shape), *rank)
+    launch("glm", kernel, grid=(-(-n_features // _THREADS), min(n_perm, _MOST_ROWS)), block=_THREADS, args=args)
+    return statistics
+
+
+def _count_on_device(statistics: Array, thresholds: Array) -> Array:
+    xp, (n_perm, n_features) = get_namespace(statistics, thresholds), statistics.shape
+    counts: Array = xp.zeros(n_features, dtype=np.int32)
+    grid = (-(-n_features // _THREADS), min(-(-n_perm // _COUNTED), _MOST_ROWS))
+    args = (xp.ascontiguousarray(statistics), thresholds, counts, *int32(n_perm, n_features))
+    launch("glm", "count_exceedances_f64", grid=grid, block=_THREADS, args=args)
     return counts
 
 
