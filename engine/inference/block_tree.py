@@ -50,9 +50,9 @@ def block_tree(blocks: NDArray[np.int64] | None, n_rows: int) -> Block:
         different labels of the next column, among the rows that share all labels so far) are shuffled as wholes among
         themselves. A negative label: they stay in place, and are shuffled inside as their own labels say. Labels may
         start again at 1 inside each block. Rows below the last column keep their order in blocks that are shuffled as
-        wholes, or whose label is negative, and are shuffled otherwise: what PALM's guide says of `[-1 1; -1 1; -1 2; -1 2]`
-        (within) and `[1 1; 1 1; 1 2; 1 2]` (whole). A last column that numbers the rows says which row comes first in
-        its block.
+        wholes, or whose label is negative, and are shuffled otherwise: what PALM's guide says of
+        `[-1 1; -1 1; -1 2; -1 2]` (within) and `[1 1; 1 1; 1 2; 1 2]` (whole). A last column that numbers the rows
+        says which row comes first in its block.
     n_rows : subjects.
 
     Returns

@@ -115,7 +115,7 @@ def in_words(
     ----------
     tree : from `block_tree`.
     tested : (n_rows,) int64 labels of rows that are equal in what is tested; None to speak of sign flips.
-    interchangeable : (n_rows,) int64 labels of rows that are equal in nuisance variables besides; None if there are none.
+    interchangeable : (n_rows,) int64 labels of rows that are equal in nuisance variables too; None if there are none.
     """
     if tested is None:
         units = f"{len(flip_units(tree))} units of " if len(flip_units(tree)) < len(tree.rows) else ""
@@ -223,7 +223,7 @@ def _filled(block: Block, n: int, orders: Iterator[NDArray[np.integer]]) -> NDAr
     parts = [_filled(child, n, orders) for child in block.children]
     if order is None:
         return np.concatenate(parts, axis=1)
-    return np.take_along_axis(np.stack(parts, axis=1), order[:, :, None], axis=1).reshape(n, -1)
+    return np.take_along_axis(np.stack(parts, axis=1), order[:, :, None], axis=1).reshape(n, len(block.rows))
 
 
 def _spread(units: list[tuple[int, ...]], signs: NDArray[np.int8]) -> NDArray[np.int8]:
