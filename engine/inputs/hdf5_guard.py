@@ -6,6 +6,7 @@ datasets hard-linked, chunked and uncompressed plain numbers, which therefore ca
 own array may also lie contiguous or be compressed by HDF5's own deflate, whose ratio is bounded.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -41,7 +42,7 @@ _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Overflow
 @contextmanager
 def open_guarded(path: Path, *, remedy: str = REMEDY) -> Iterator[h5py.File]:
     """Open for reading; whatever HDF5 raises, now or while it is read from, becomes an InputError."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, False for a name that is too long
         raise InputError(path, "no such file")
     try:
         with h5py.File(path, "r", locking=False) as file:

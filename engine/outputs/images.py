@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ _ALIGNED = 2
 """NIfTI's code of coordinates that are aligned to something: a volume does not say what its space is called."""
 
 _ELSEWHERE = "give maps on the grid of --thalamus, or a group's gradients.h5"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a map are: NIfTI's intent as nibabel names it, its parameters, and a name for people."""
+
+    intent: str = "estimate"
+    parameters: tuple[float, ...] = ()
+    name: str = "gradients"
 
 
 def write_maps(
@@ -65,7 +75,7 @@ def write_maps(
     if not np.isfinite(values).all():
         raise ThalgpuError("maps hold NaN or Inf and are not written", where=str(paths[0]))
     elements = np.asarray(values if region.parcel is None else values[region.parcel], dtype=np.float32)
-    for one, content in zip(paths, _encode(elements, region, map_names), strict=True):
+    for one, content in zip(paths, encode_maps(elements, region, map_names), strict=True):
         write_bytes(one, content)
     return paths
 
@@ -98,20 +108,30 @@ def read_maps(path: Path, region: Region) -> NDArray[np.float32]:
     return means.astype(np.float32)
 
 
-def _encode(elements: NDArray[np.float32], region: Region, names: Sequence[str]) -> tuple[bytes, ...]:
+def encode_maps(
+    elements: NDArray[np.float32], region: Region, names: Sequence[str], meaning: Meaning | None = None
+) -> tuple[bytes, ...]:
+    """Bytes of the file, or of one a hemisphere that has vertices, left first.
+
+    Parameters
+    ----------
+    elements : (n_elements, n_maps), or (n_elements,) for a single map, which is 3-D in a volume.
+    """
+    meaning = meaning or Meaning()
     match region.grid:
         case VolumeGrid() as grid:
-            return (_nifti(elements, region, grid),)
+            return (_nifti(elements, region, grid, meaning),)
         case CiftiGrid() as grid:
             return (_dscalar(elements, region, grid, names),)
         case SurfaceGrid(n_left, n_right):
-            whole = np.zeros((n_left + n_right, elements.shape[1]), dtype=np.float32)
+            whole = np.zeros((n_left + n_right, *elements.shape[1:]), dtype=np.float32)
             whole[region.flat] = elements
-            return _gifti(whole[:n_left], "CortexLeft", names), _gifti(whole[n_left:], "CortexRight", names)
+            halves = (("CortexLeft", whole[:n_left]), ("CortexRight", whole[n_left:]))
+            return tuple(_gifti(half, structure, names, meaning) for structure, half in halves if len(half))
 
 
-def _nifti(elements: NDArray[np.float32], region: Region, grid: VolumeGrid) -> bytes:
-    volume = np.zeros((*grid.shape, elements.shape[1]), dtype=np.float32, order="F")
+def _nifti(elements: NDArray[np.float32], region: Region, grid: VolumeGrid, meaning: Meaning) -> bytes:
+    volume = np.zeros((*grid.shape, *elements.shape[1:]), dtype=np.float32, order="F")
     volume[np.unravel_index(region.flat, grid.shape)] = elements
     affine = np.array(grid.affine)
     image = Nifti1Image(volume, affine)
@@ -120,26 +140,27 @@ def _nifti(elements: NDArray[np.float32], region: Region, grid: VolumeGrid) -> b
     if not np.allclose(image.get_qform(), affine, atol=_AFFINE_TOLERANCE_MM):  # a quaternion cannot say shears
         image.set_qform(None, code=0)
     image.header.set_xyzt_units("mm")
-    image.header.set_intent("estimate", name="gradients")
+    image.header.set_intent(meaning.intent, meaning.parameters, name=meaning.name)
     image.header["descrip"] = b"thalgpu"
     return zlib.compress(image.to_bytes(), 1, wbits=31)
 
 
 def _dscalar(elements: NDArray[np.float32], region: Region, grid: CiftiGrid, names: Sequence[str]) -> bytes:
-    image = Cifti2Image(elements.T.copy(), (ScalarAxis(list(names)), _restricted(grid, region)))
+    rows = elements.reshape(len(elements), -1).T.copy()
+    image = Cifti2Image(rows, (ScalarAxis(list(names)), _restricted(grid, region)))
     image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS")
     return bytes(image.to_bytes())
 
 
-def _gifti(vertices: NDArray[np.float32], structure: str, names: Sequence[str]) -> bytes:
+def _gifti(vertices: NDArray[np.float32], structure: str, names: Sequence[str], meaning: Meaning) -> bytes:
     arrays = [
         GiftiDataArray(
             np.ascontiguousarray(column),
-            intent="NIFTI_INTENT_ESTIMATE",
+            intent=meaning.intent,
             datatype="NIFTI_TYPE_FLOAT32",
             meta=GiftiMetaData(Name=name),
         )
-        for column, name in zip(vertices.T, names, strict=True)
+        for column, name in zip(vertices.reshape(len(vertices), -1).T, names, strict=True)
     ]
     meta = GiftiMetaData(AnatomicalStructurePrimary=structure)
     return bytes(GiftiImage(meta=meta, darrays=arrays).to_bytes())

@@ -1,0 +1,37 @@
+"""The MAPS of `thalgpu permute`: an output folder of `thalgpu gradients`, or files of any origin."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from thalgpu.engine.inputs.map_files import read_map_files
+from thalgpu.engine.inputs.subject_maps import SubjectMaps
+from thalgpu.engine.pipelines.gradient_maps import read_gradient_maps
+from thalgpu.errors import InputError
+
+
+def read_subject_maps(
+    maps: Sequence[Path], *, components: Sequence[int] = (1,), mask: str | None = None
+) -> tuple[SubjectMaps, ...]:
+    """Read the maps of all subjects; one record a measure, all of the same subjects in the same order.
+
+    Parameters
+    ----------
+    maps : one output folder of `thalgpu gradients`; else files, see `read_map_files`.
+    components : numbers of components (or of maps in every subject's file), from 1.
+    mask : `FILE[:LABELS]`, or None.
+
+    Raises
+    ------
+    InputError
+        For maps that cannot be used, in one line that names the file.
+    UsageError
+        For a mask where there is no grid, and for no maps at all.
+    """
+    chosen = tuple(dict.fromkeys(components))
+    folders = [path for path in maps if os.path.isdir(path)]  # unlike Path.is_dir, False for a name that is too long
+    if not folders:
+        return read_map_files(maps, components=chosen, mask=mask)
+    if len(maps) > 1:
+        raise InputError(folders[0], "a folder beside other maps", remedy="give the folder alone, or files only")
+    return read_gradient_maps(folders[0], chosen, mask)
