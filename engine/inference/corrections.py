@@ -49,29 +49,35 @@ def familywise(observed: NDArray[np.float64], null_maxima: NDArray[np.float64]) 
     return (len(ascending) - below) / float(len(ascending))
 
 
-def false_discovery(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Benjamini–Hochberg adjusted p: the lowest false discovery rate at which each feature is a discovery.
+def false_discovery(p: NDArray[np.float64], *, adaptive: bool = False) -> NDArray[np.float64]:
+    """Adjusted p: the lowest false discovery rate at which each feature is a discovery.
 
     Parameters
     ----------
     p : (n_features,) float64
-        Uncorrected.
+        Uncorrected, above 0.
+    adaptive : also estimate how many features have no effect, as PALM's `-fdr` does. Discovers more where effects are
+        everywhere, even features whose own p is above the rate; made for independent features.
 
     Returns
     -------
-    (n_features,) float64
-        min over all j of no smaller p of p_(j)·n/j, so never above the largest p and never below the feature's own p.
+    (n_features,) float64, at most 1, in the order of p.
 
     Notes
     -----
-    Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x; as PALM's `-fdr` and R's `p.adjust`.
+    With ascending p_(1) … p_(m): min over l ≥ i of p_(l)·m/l (Benjamini and Hochberg 1995,
+    doi:10.1111/j.2517-6161.1995.tb02031.x). Adaptive: max over j ≤ i of min over l ≥ j of the q that solves
+    p_(l) = q·l / (m + 1 − j(1 − q)) (Benjamini, Krieger and Yekutieli 2006, definition 7, doi:10.1093/biomet/93.3.491).
     """
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * (len(p) / np.arange(1, len(p) + 1))
+    ranks = np.arange(1, len(p) + 1)
+    best = np.maximum.accumulate((ranks / p[order])[::-1])[::-1]  # max over l ≥ i of l / p_(l), never below i
+    steps = (
+        np.maximum.accumulate((len(p) + 1 - ranks) / np.maximum(best - ranks, 1e-300)) if adaptive else len(p) / best
+    )
     adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
-    # the last step is p·n/n; the others can only round below the feature's own p
-    return np.maximum(adjusted, p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
 
 
 def joint_maxima(null_maxima: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -38,8 +38,7 @@ class StoppingState:
 
     def p_values(self) -> NDArray[np.float64]:
         """(n_features,) float64: h/l where settled, else (g + 1)/n over what was taken so far."""
-        waiting = (self.counts + 1) / max(self.n_done, 1)
-        return np.where(self.settled_at > 0, self.stop_after / np.maximum(self.settled_at, 1), waiting)
+        return sequential(self.settled_at, self.counts + 1, max(self.n_done, 1), self.stop_after)
 
 
 def begin(n_features: int, stop_after: int) -> StoppingState:
@@ -80,6 +79,29 @@ def advance(state: StoppingState, bits: NDArray[np.uint8], start: int, stop: int
     return StoppingState(state.stop_after, counts, settled_at, stop)
 
 
+def sequential(
+    settled_at: NDArray[np.integer], counts: NDArray[np.integer], n_perm: int, stop_after: int
+) -> NDArray[np.float64]:
+    """p of each feature, from when it settled.
+
+    Parameters
+    ----------
+    settled_at : (n_features,) integers
+        Number of the permutation that brought the `stop_after`-th exceedance, the identity (number 0) not counted; 0,
+        or `n_perm` and more, where there was none.
+    counts : (n_features,) integers
+        Exceedances among all permutations, the identity included.
+    n_perm : permutations taken, the identity included.
+    stop_after : exceedances that settle a feature (h).
+
+    Returns
+    -------
+    (n_features,) float64: h/l where settled at draw l, else counts/n_perm.
+    """
+    settled = (settled_at > 0) & (settled_at < n_perm)
+    return np.where(settled, stop_after / np.where(settled, settled_at, 1), counts / n_perm)
+
+
 def sequential_familywise(
     observed: NDArray[np.float64], null_maxima: NDArray[np.float64], stop_after: int
 ) -> NDArray[np.float64]:
@@ -104,8 +126,8 @@ def sequential_familywise(
     thresholds = tie_threshold(observed)
     drawn = null_maxima[1:]
     settled_at = 1 + np.searchsorted(_running_kth_largest(drawn, stop_after), thresholds, side="left")
-    exceedances = len(drawn) - np.searchsorted(np.sort(drawn), thresholds, side="left")
-    return np.where(settled_at <= len(drawn), stop_after / settled_at, (exceedances + 1) / len(null_maxima))
+    counts = 1 + len(drawn) - np.searchsorted(np.sort(drawn), thresholds, side="left")
+    return sequential(settled_at, counts, len(null_maxima), stop_after)
 
 
 def _running_kth_largest(values: NDArray[np.float64], k: int) -> NDArray[np.float64]:

@@ -60,6 +60,18 @@ def test_false_discovery_holds_its_rate_under_planted_effects(rng):
     assert abs(np.mean(shares) - 0.08) < 3 * error
 
 
+def test_adaptive_false_discovery_is_its_definition(rng):
+    """Benjamini, Krieger and Yekutieli, definition 7: reject the first k, k the largest for which every j ≤ k has an
+    l ≥ j with p_(l) ≤ q·l / (m + 1 − j(1 − q)).
+    """
+    p = np.sort(rng.uniform(size=30) ** 2)
+    ranks = np.arange(1, 31)
+    for q in (0.01, 0.05, 0.2, 0.5, 0.9):
+        passes = [(p <= q * ranks / (31 - j * (1 - q)))[j - 1 :].any() for j in ranks]
+        rejected = np.minimum.accumulate(passes)
+        np.testing.assert_array_equal(false_discovery(p, adaptive=True) <= q, rejected)
+
+
 def test_joint_maxima_are_taken_permutation_by_permutation():
     joint = joint_maxima([np.array([1.0, 5.0, 2.0]), np.array([3.0, 4.0, 2.0])])
     np.testing.assert_array_equal(joint, [3.0, 5.0, 2.0])
