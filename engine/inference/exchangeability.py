@@ -127,7 +127,7 @@ def in_words(
         return f"{_who(tree)}: 1 possible permutation, because {reason}"
     orders = count if interchangeable is None else count_permutations(tree, interchangeable)
     if orders > count:
-        told = f"{_written(orders)} with the nuisance variables, which tell equal subjects apart"
+        told = f"{_written(orders)} with nuisance variables or variance groups, which tell equal subjects apart"
         return f"{_who(tree)}: {_written(count)} distinct permutations of what is tested, {told}"
     return f"{_who(tree)}: {_counted(count, 'distinct permutation')}"
 

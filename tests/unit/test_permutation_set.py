@@ -143,6 +143,23 @@ def test_a_list_with_nuisance_variables_gives_the_null_of_the_whole_group(rng):
     assert (null(classes) != null(everybody)).any()
 
 
+def test_a_list_with_nuisance_variables_rejects_as_often_as_it_says(rng):
+    """One order of each class of equal tested rows does not: here it rejects 21 % at .05."""
+    design = groups(np.arange(6.0)[::-1], n=3)
+    nuisance = np.column_stack([np.ones(6), design.matrix[:, 2]])
+    effect = design.matrix[:, 0] - nuisance @ np.linalg.lstsq(nuisance, design.matrix[:, 0], rcond=None)[0]
+    values = rng.standard_exponential((4000, 6))
+
+    def rejected(planned):
+        statistics = values @ effect[planned.rows(0, planned.n_perm)[0]].T
+        return ((statistics >= statistics[:, :1] - 1e-9).mean(axis=1) <= 0.05 + 1e-9).mean()
+
+    listed = plan_permutations(design, InferenceOptions(n_perm=0))
+    assert listed.n_perm == 720
+    assert abs(rejected(listed) - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 4000)  # four binomial standard errors
+    assert rejected(plan_permutations(groups(n=3), InferenceOptions(n_perm=0))) > 0.15
+
+
 @pytest.mark.parametrize(
     ("design", "words"),
     [
