@@ -57,7 +57,7 @@ def gradient_slices(
         figure.colorbar(drawn, ax=list(axes[row]), shrink=0.8, aspect=12).ax.tick_params(labelsize=7)
     if affine is not None:
         axes[-1, 0].set_xlabel("left      right", fontsize=7)
-    return _png(figure)
+    return as_png(figure)
 
 
 def scree(lambdas: NDArray[np.float64], template: NDArray[np.float64]) -> bytes:
@@ -76,7 +76,7 @@ def scree(lambdas: NDArray[np.float64], template: NDArray[np.float64]) -> bytes:
         axis.plot(numbers, template, color="#b2182b", marker="o", markersize=4, label="template")
         axis.legend(frameon=False, fontsize=8)
     axis.set(xlabel="component", ylabel="eigenvalue", xticks=numbers)
-    return _png(figure)
+    return as_png(figure)
 
 
 def template_correlations(correlations: NDArray[np.float64]) -> bytes:
@@ -96,7 +96,7 @@ def template_correlations(correlations: NDArray[np.float64]) -> bytes:
     axis.set(
         xlabel="component", ylabel="r with the template", xticks=np.arange(1, n_components + 1), ylim=(-1.05, 1.05)
     )
-    return _png(figure)
+    return as_png(figure)
 
 
 def grid_affine(grid: object) -> NDArray[np.float64] | None:
@@ -116,7 +116,8 @@ def _height(level: int, affine: NDArray[np.float64] | None) -> str:
     return f"z = {affine[2, 2] * level + affine[2, 3]:.0f} mm"
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """The drawn figure as a PNG file."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     # no software or date in the file: equal figures are equal bytes
