@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from thalgpu.engine.inference.corrections import false_discovery, familywise, monte_carlo_interval
 from thalgpu.engine.inference.model import Neighbours
 from thalgpu.engine.inference.peaks import find_clusters
-from thalgpu.engine.inference.stopping import advance, begin, sequential_familywise
+from thalgpu.engine.inference.stopping import sequential_familywise
 from thalgpu.engine.inference.tails import gamma_p, gpd_p
 
 values = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
@@ -46,16 +46,6 @@ def test_interval_holds_p(n_perm, data):
     count = data.draw(st.integers(1, n_perm))
     low, high = monte_carlo_interval(np.array([count]), n_perm)
     assert 0 <= low[0] <= count / n_perm <= high[0] <= 1
-
-
-@given(hnp.arrays(bool, st.tuples(st.integers(1, 70), st.integers(1, 6))), st.integers(1, 5), st.data())
-def test_stretches_may_be_cut_anywhere(reached, stop_after, data):
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(reached)), max_size=4)) | {len(reached)})
-    state, start = begin(reached.shape[1], stop_after), 0
-    for stop in cuts:
-        state, start = advance(state, np.packbits(reached[start:stop], axis=0), start, stop), stop
-    whole = advance(begin(reached.shape[1], stop_after), np.packbits(reached, axis=0), 0, len(reached))
-    np.testing.assert_array_equal(state.p_values(), whole.p_values())
 
 
 @given(statistics, statistics, st.integers(1, 8))

@@ -1,20 +1,28 @@
 """Counting that stops at a number of exceedances."""
 
-from itertools import pairwise, permutations
+from itertools import permutations
 
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.stopping import advance, begin, sequential_familywise
+from thalgpu.engine.inference.stopping import sequential_familywise, settled
+
+NEVER = np.iinfo(np.int32).max
 
 
-def run(reached, stop_after, cuts=()):
-    """p-values of (n_perm, n_features) exceedances that come in stretches."""
-    state = begin(reached.shape[1], stop_after)
-    edges = [0, *cuts, len(reached)]
-    for start, stop in pairwise(edges):
-        state = advance(state, np.packbits(reached[start:stop], axis=0), start, stop)
-    return state
+def first_hits(reached, stop_after):
+    """(stop_after, n_features) numbers of the first draws that reach what was observed; the first row is no draw."""
+    numbers = np.full((stop_after, reached.shape[1]), NEVER, dtype=np.int32)
+    for feature, column in enumerate(reached.T):
+        draws = 1 + np.flatnonzero(column[1:])[:stop_after]
+        numbers[: len(draws), feature] = draws
+    return numbers
+
+
+def p_of(reached, stop_after):
+    reached = reached.copy()
+    reached[0] = True  # the identity reaches itself
+    return settled(first_hits(reached, stop_after), reached.sum(axis=0), len(reached))
 
 
 def by_the_rule(reached, stop_after):
@@ -30,55 +38,27 @@ def by_the_rule(reached, stop_after):
 @pytest.mark.parametrize("stop_after", [1, 3, 10])
 def test_p_follows_the_rule_draw_by_draw(rng, stop_after):
     reached = rng.random((200, 50)) < np.linspace(0, 1, 50)
-    reached[0] = True
     expected = [by_the_rule(column, stop_after) for column in reached.T]
-    np.testing.assert_array_equal(run(reached, stop_after).p_values(), expected)
-
-
-def test_the_cuts_between_stretches_do_not_matter(rng):
-    reached = rng.random((103, 40)) < 0.1
-    whole, cut = run(reached, 5), run(reached, 5, cuts=(1, 8, 64, 101))
-    np.testing.assert_array_equal(whole.settled_at, cut.settled_at)
-    np.testing.assert_array_equal(whole.p_values(), cut.p_values())
-
-
-def test_the_identity_is_not_a_draw():
-    reached = np.ones((2, 1), dtype=bool)
-    state = run(reached, 1)
-    assert state.counts[0] == 1
-    assert state.p_values()[0] == 1.0
-
-
-def test_all_settled_is_seen_only_when_every_feature_is():
-    reached = np.array([[1, 1], [1, 0], [1, 0], [0, 1]], dtype=bool)
-    state = begin(2, 1)
-    state = advance(state, np.packbits(reached[:3], axis=0), 0, 3)
-    assert not state.is_settled
-    assert advance(state, np.packbits(reached[3:], axis=0), 3, 4).is_settled
-
-
-def test_a_stretch_out_of_order_is_refused():
-    with pytest.raises(ValueError, match="cannot follow"):
-        advance(begin(3, 2), np.zeros((1, 3), dtype=np.uint8), 8, 16)
+    np.testing.assert_array_equal(p_of(reached, stop_after), expected)
 
 
 def test_more_permutations_leave_settled_features_alone(rng):
     reached = rng.random((500, 30)) < 0.2
-    early = run(reached[:250], 4)
-    late = run(reached, 4)
-    settled = early.settled_at > 0
-    assert settled.any()
-    np.testing.assert_array_equal(late.p_values()[settled], early.p_values()[settled])
+    early, late = p_of(reached[:250], 4), p_of(reached, 4)
+    has_settled = first_hits(reached[:250], 4)[-1] < NEVER
+    assert has_settled.any()
+    np.testing.assert_array_equal(late[has_settled], early[has_settled])
+
+
+def test_hits_beyond_the_permutations_taken_do_not_settle():
+    assert settled(np.array([[3], [10]]), np.array([2]), 10)[0] == 2 / 10
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_p_is_exactly_valid_on_all_orders_of_six_values(stop_after):
-    """Under the null all orders are equally likely: P(p ≤ α) = α at every value that p can take."""
-    p = []
-    for order in permutations(range(6)):
-        values = np.array(order)
-        p.append(run((values >= values[0])[:, None], stop_after).p_values()[0])
-    p = np.array(p)
+    """Under the null all orders are equally likely: P(p ≤ a) = a at every value that p can take."""
+    orders = np.array(list(permutations(range(6)))).T
+    p = p_of(orders >= orders[0], stop_after)
     for attainable in np.unique(p):
         assert np.count_nonzero(p <= attainable) == round(attainable * 720)
 
@@ -96,3 +76,7 @@ def test_a_rule_that_never_stops_gives_the_ordinary_p(rng):
     observed = np.array([null[0]])
     ordinary = np.mean(null >= null[0])
     assert sequential_familywise(observed, null, stop_after=1000)[0] == ordinary
+
+
+def test_the_identity_alone_gives_one():
+    assert sequential_familywise(np.array([2.0]), np.array([2.0]), stop_after=3)[0] == 1.0
