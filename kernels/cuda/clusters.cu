@@ -1,6 +1,5 @@
 // Clusters of a map above a threshold, one block a map. Each element's label is the lowest place known of its cluster; labels
-// fall, along neighbours and along labels of labels, until none does. Then the element that a cluster is labelled by adds it
-// up, in the order of places.
+// fall, along neighbours and along labels of labels, until none does. Then clusters are added up in the order of places.
 
 constexpr int OUTSIDE = -1;
 
@@ -49,6 +48,35 @@ __device__ __forceinline__ bool follow(Labels labels, int n_elements) {
     return is_changed;
 }
 
+// By one warp, 32 elements at a time: each adds up those of its cluster among them, and the first one keeps the sums, where
+// the label says.
+__device__ __forceinline__ void add_up(Labels labels, const double* map, const double* sizes, double* extents,
+                                       double* masses, int n_elements) {
+    const int lane = threadIdx.x;
+    for (int first = 0; first < n_elements; first += WARP) {
+        const int element = first + lane, label = element < n_elements ? labels.now[element] : OUTSIDE;
+        if (!__any_sync(ALL_LANES, label != OUTSIDE)) continue;
+        const bool is_inside = label != OUTSIDE;
+        const double size = is_inside ? sizes[element] : 0, value = is_inside ? map[element] : 0;
+        double extent = is_inside ? extents[label] : 0, mass = is_inside ? masses[label] : 0;
+        bool is_first = is_inside;
+        for (int other = 0; other < WARP; ++other) {
+            const int its_label = __shfl_sync(ALL_LANES, label, other);
+            const double its_size = __shfl_sync(ALL_LANES, size, other), its_value = __shfl_sync(ALL_LANES, value, other);
+            if (its_label != label) continue;
+            extent += its_size;
+            mass += its_value;
+            if (other < lane) is_first = false;
+        }
+        __syncwarp();  // before sums are kept
+        if (is_first) {
+            extents[label] = extent;
+            masses[label] = mass;
+        }
+        __syncwarp();  // before more is added to them
+    }
+}
+
 // `work` is where the labels are that shared memory has no room for: two an element, for each block.
 extern "C" __global__ void __launch_bounds__(256) clusters_f64(
     const double* __restrict__ maps, const int* __restrict__ indptr, const int* __restrict__ indices,
@@ -58,26 +86,17 @@ extern "C" __global__ void __launch_bounds__(256) clusters_f64(
     const long long start = (long long)blockIdx.x * n_elements;
     int* memory = is_in_shared ? shared : work + 2 * start;
     const Labels labels = {memory, memory + n_elements};
+    double *extent = extents + start, *mass = masses + start;
+    for (int element = threadIdx.x; element < n_elements; element += blockDim.x) extent[element] = mass[element] = 0;
     find_members(labels, maps + start, threshold, n_elements);
     do lower(labels, indptr, indices, n_elements);
     while (follow(labels, n_elements));
-    for (int first = threadIdx.x; first < n_elements; first += blockDim.x) {
-        double extent = 0, mass = 0;
-        if (labels.now[first] == first) {
-            for (int element = first; element < n_elements; ++element) {
-                if (labels.now[element] != first) continue;
-                extent += sizes[element];
-                mass += maps[start + element];
-            }
-        } else if (labels.now[first] != OUTSIDE) continue;
-        extents[start + first] = extent;
-        masses[start + first] = mass;
-    }
-    __syncthreads();  // before sums are read
+    if (threadIdx.x < WARP) add_up(labels, maps + start, sizes, extent, mass, n_elements);
+    __syncthreads();  // before members are told
     for (int element = threadIdx.x; element < n_elements; element += blockDim.x) {
         const int label = labels.now[element];
         if (label == OUTSIDE || label == element) continue;
-        extents[start + element] = extents[start + label];
-        masses[start + element] = masses[start + label];
+        extent[element] = extent[label];
+        mass[element] = mass[label];
     }
 }

@@ -71,49 +71,59 @@ __device__ __forceinline__ void number(Tree<Index> tree, int n_nodes) {
     __syncthreads();  // before nodes join
 }
 
-// By one warp: each node joins its neighbours before it, and is the parent of those that were the last in their clusters.
-// A lane finds the cluster of a neighbour; clusters join in the order of neighbours. Links lead to the larger cluster's
+// By one warp: a node joins its neighbours before it, and is the parent of those that were the last in their clusters. A
+// lane finds the cluster of a neighbour; clusters join in the order of neighbours. Links lead to the larger cluster's
 // leader, so that the way there stays short without being cut.
+template <typename Index>
+__device__ __forceinline__ void join(Tree<Index> tree, int node, double size, const int* indices, int edge, int stop) {
+    const int lane = threadIdx.x;
+    int own = node;
+    do {
+        int leader = NONE, last = NONE;
+        double its_size = 0;
+        const int neighbour = edge + lane < stop ? tree.rank[indices[edge + lane]] : NONE;
+        if (neighbour != NONE && neighbour < node) {
+            leader = neighbour;
+            while (tree.link[leader] >= 0) leader = tree.link[leader];
+            last = ~tree.link[leader];
+            its_size = tree.amount[last];
+        }
+        unsigned waiting = __ballot_sync(ALL_LANES, leader != NONE && leader != own);
+        __syncwarp();  // before clusters join
+        while (waiting != 0) {
+            const int first = __ffs(waiting) - 1, other = __shfl_sync(ALL_LANES, leader, first);
+            const int eaten = __shfl_sync(ALL_LANES, last, first);
+            const double other_size = __shfl_sync(ALL_LANES, its_size, first);
+            waiting &= ~__ballot_sync(ALL_LANES, leader == other);
+            const bool other_leads = other_size > size;
+            if (lane == 0) {
+                tree.parent[eaten] = node;
+                tree.link[other_leads ? own : other] = other_leads ? other : own;
+            }
+            if (other_leads) own = other;
+            size += other_size;
+        }
+        if (lane == 0) {
+            tree.link[own] = ~node;
+            tree.amount[node] = size;
+        }
+        __syncwarp();  // before the next leaders are looked for
+        edge += WARP;
+    } while (edge < stop);
+}
+
+// By one warp: nodes join from the highest to the lowest. What they need of the graph is read for 32 of them at once.
 template <typename Index>
 __device__ __forceinline__ void grow(Tree<Index> tree, int n_nodes, const int* indptr, const int* indices,
                                      const double* sizes) {
-    const int lane = threadIdx.x;
-    for (int node = 0; node < n_nodes; ++node) {
-        const int element = tree.element[node], stop = indptr[element + 1];
-        int edge = indptr[element], own = node;
-        double size = sizes[element];
-        do {
-            int leader = NONE, last = NONE;
-            double its_size = 0;
-            const int neighbour = edge + lane < stop ? tree.rank[indices[edge + lane]] : NONE;
-            if (neighbour != NONE && neighbour < node) {
-                leader = neighbour;
-                while (tree.link[leader] >= 0) leader = tree.link[leader];
-                last = ~tree.link[leader];
-                its_size = tree.amount[last];
-            }
-            unsigned waiting = __ballot_sync(ALL_LANES, leader != NONE && leader != own);
-            __syncwarp();  // before clusters join
-            while (waiting != 0) {
-                const int first = __ffs(waiting) - 1, other = __shfl_sync(ALL_LANES, leader, first);
-                const int eaten = __shfl_sync(ALL_LANES, last, first);
-                const double other_size = __shfl_sync(ALL_LANES, its_size, first);
-                waiting &= ~__ballot_sync(ALL_LANES, leader == other);
-                const bool other_leads = other_size > size;
-                if (lane == 0) {
-                    tree.parent[eaten] = node;
-                    tree.link[other_leads ? own : other] = other_leads ? other : own;
-                }
-                if (other_leads) own = other;
-                size += other_size;
-            }
-            if (lane == 0) {
-                tree.link[own] = ~node;
-                tree.amount[node] = size;
-            }
-            __syncwarp();  // before the next leaders are looked for
-            edge += WARP;
-        } while (edge < stop);
+    for (int first = 0; first < n_nodes; first += WARP) {
+        const int n_joining = min((int)WARP, n_nodes - first);
+        const int element = tree.element[first + min((int)threadIdx.x, n_joining - 1)];
+        const int start = indptr[element], stop = indptr[element + 1];
+        const double size = sizes[element];
+        for (int i = 0; i < n_joining; ++i)
+            join(tree, first + i, __shfl_sync(ALL_LANES, size, i), indices, __shfl_sync(ALL_LANES, start, i),
+                 __shfl_sync(ALL_LANES, stop, i));
     }
 }
 

@@ -16,7 +16,7 @@ SIZES = {  # permutations, features, subjects
     "one of each": (1, 1, 1),
     "odd": (3, 5, 9),
     "prime": (7, 37, 13),
-    "more than one block": (5, 301, 67),
+    "more than one block": (5, 301, 307),
     "more permutations than a thread counts": (131, 11, 3),
     "no permutations": (0, 7, 5),
     "no features": (3, 0, 5),

@@ -31,7 +31,16 @@ NOT_APPLICABLE = {
 }
 """Classes of shapes that an operation, "module.function", cannot have, and why."""
 
-ONE_DTYPE = {}
+_IN_DOUBLE = "statistics are float64"
+ONE_DTYPE = {
+    "clusters.clusters": _IN_DOUBLE,
+    "glm.count_exceedances": _IN_DOUBLE,
+    "glm.f_statistics": _IN_DOUBLE,
+    "glm.permuted_rows": _IN_DOUBLE,
+    "glm.t_statistics": _IN_DOUBLE,
+    "glm.tie_threshold": _IN_DOUBLE,
+    "tfce.tfce": _IN_DOUBLE,
+}
 """Operations that take one floating dtype only, and why."""
 
 NAMES = {
