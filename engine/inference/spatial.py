@@ -97,6 +97,10 @@ def cluster_maps(scaled: Array, neighbours: Neighbours, options: InferenceOption
     extent, mass : (n_maps, n_features) float64
         0 outside clusters. Two-sided, clusters of values <= −threshold are found as well, and measured by their
         magnitudes: neither is ever negative.
+
+    Notes
+    -----
+    PALM's clusters are of voxels that touch by their corners (26 neighbours), though it enhances with 6.
     """
     if options.cluster_threshold is None:
         raise NumericsError("clusters need a threshold", remedy="give --cluster-threshold")
