@@ -175,7 +175,8 @@ def _code(
         if any(omitted for _, _, omitted in combination):
             references.append(name)
         else:
-            columns[name] = np.prod([values for _, values, _ in combination], axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                columns[name] = np.prod([values for _, values, _ in combination], axis=0)
     values = np.column_stack(list(columns.values())) if columns else np.zeros((n_subjects, 0))
     words = _words(term, variables, dropped, cell_means=cell_means)
     return CodedTerm(term_name(term), tuple(columns), values, tuple(references), cell_means, words)

@@ -55,7 +55,11 @@ class Coefficients:
 
 def tidy(name: str) -> str:
     """A name as it is looked up: without the spaces around it and around its colons, and without backticks."""
-    return re.sub(r"\s*:\s*", ":", name.strip().strip("`"))
+    return _tight(name.strip().strip("`").strip())
+
+
+def _tight(text: str) -> str:
+    return re.sub(r"\s*:\s*", ":", text)
 
 
 def camel(text: str) -> str:
@@ -83,7 +87,7 @@ class Expression:
     """Reads an expression from left to right; a value is a number or a vector of weights."""
 
     def __init__(self, text: str, names: Coefficients, others: Iterable[str] = ()) -> None:
-        self._text, self._names, self._others = text.strip(), names, tuple(others)
+        self._text, self._names, self._others = _tight(text.strip()), names, tuple(others)
         # Numbers are never read as bare levels: 2*`2` is twice the level 2.
         self._known = sorted((name for name in names.weights if not _NUMBER.fullmatch(name)), key=len, reverse=True)
         self._tokens = list(self._split())

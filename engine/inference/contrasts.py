@@ -73,7 +73,7 @@ def parse_f_test(text: str, names: Coefficients, contrasts: Sequence[Contrast] =
     """Read an F test: a term of the formula (`group`, `group:age`), or contrasts or their names with commas between."""
     given, expression = _split_label(text, names)
     known = {**names.terms, **{contrast.name: contrast.weights for contrast in contrasts}}
-    items = [expression] if tidy(expression) in known else _ITEM.findall(expression)
+    items = [expression] if tidy(expression) in known else _ITEM.findall(expression) or [expression]
     rows, labels = [], []
     for item in items:
         if tidy(item) in known:

@@ -52,7 +52,7 @@ class Formula:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns of the table that the terms use, in order of appearance."""
+        """The columns of the table that the terms use, in the order of the terms."""
         return tuple(dict.fromkeys(factor.name for term in self.terms for factor in term))
 
 

@@ -16,6 +16,12 @@ times the condition number, and plain powers of a calendar year still leave 1e-6
 _ESTIMABLE = 1e-6
 """The part of a contrast outside the row space; 1e-16 of rounding grows by the inverse of TOLERANCE at most."""
 
+_ROUNDING = 1e-7
+"""Coefficients as small as this, or this near to 1, are rounding of 0 or 1 in what is printed."""
+
+_LARGEST = 1e100
+"""Squares of larger numbers overflow, and those of its inverse vanish."""
+
 _SHOWN = 3
 
 
@@ -36,11 +42,12 @@ def check_design(matrix: NDArray[np.float64], columns: Sequence[str]) -> None:
     n_subjects, n_columns = matrix.shape
     if twice := repeated(columns):
         raise NumericsError(f"two columns of the design are called {listed(twice)}", remedy="rename one of them")
-    if not np.isfinite(matrix).all():
-        bad = [name for name, column in zip(columns, matrix.T, strict=True) if not np.isfinite(column).all()]
-        raise NumericsError(f"the design holds NaN or infinity in {listed(bad)}", remedy="correct or drop these values")
-    empty = [name for name, column in zip(columns, matrix.T, strict=True) if not column.any()]
-    if empty:
+    if bad := _those(columns, _usable(matrix).sum(axis=0) < n_subjects):
+        raise NumericsError(
+            f"the design holds NaN, infinity or numbers beyond {_LARGEST:g} in {listed(bad)}",
+            remedy="correct these values, or leave their subjects out",
+        )
+    if empty := _those(columns, np.abs(matrix).max(axis=0, initial=0.0) < 1 / _LARGEST):
         raise NumericsError(
             f"the design is 0 for every subject in {listed(empty)}",
             remedy="no subject belongs there: leave the term or its interaction out",
@@ -50,8 +57,7 @@ def check_design(matrix: NDArray[np.float64], columns: Sequence[str]) -> None:
             f"{n_subjects} subjects cannot determine {n_columns} columns and a residual: {listed(columns)}",
             remedy="drop terms, or include more subjects",
         )
-    found = aliases(matrix, columns)
-    if found:
+    if found := aliases(matrix, columns):
         more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise NumericsError(
             f"the design is rank deficient: {'; '.join(found[:_SHOWN])}{more}",
@@ -73,6 +79,7 @@ def aliases(matrix: NDArray[np.float64], columns: Sequence[str]) -> list[str]:
         if np.linalg.norm(unit[:, j] - unit[:, kept] @ solution) > TOLERANCE:
             kept.append(j)
         else:
+            solution[np.abs(solution) < _ROUNDING] = 0.0
             found.append(f"{name} = {_combination(solution * norms[j] / norms[kept], [columns[i] for i in kept])}")
     return found
 
@@ -91,24 +98,33 @@ def check_contrasts(matrix: NDArray[np.float64], columns: Sequence[str], contras
     rows = _row_space(matrix / norms)
     for contrast in contrasts:
         weights, name = contrast.weights, f"contrast {quoted(contrast.name)}"
-        if weights.ndim != 2 or weights.shape[1] != len(columns) or not np.isfinite(weights).all():
+        if weights.ndim != 2 or weights.shape[1] != len(columns) or not _usable(weights).all():
             raise NumericsError(
                 f"{name} has weights of shape {weights.shape} or not finite, for {len(columns)} columns",
                 remedy="give one finite weight a column of the design",
             )
         scale = np.linalg.norm(weights, axis=1, keepdims=True)
-        if not weights.size or not scale.all():
+        if not weights.size or scale.min() < 1 / _LARGEST:
             raise NumericsError(f"{name} is zero: it tests nothing", remedy=f"weigh at least one of {listed(columns)}")
         if np.linalg.matrix_rank(weights / scale, tol=TOLERANCE) < len(weights):
             raise NumericsError(
                 f"{name} has {len(weights)} rows that depend on each other", remedy="leave the redundant rows out"
             )
-        scaled = weights / norms / np.linalg.norm(weights / norms, axis=1, keepdims=True)
+        scaled = weights / scale / norms
+        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
         if np.abs(scaled - scaled @ rows.T @ rows).max() > _ESTIMABLE:
             raise NumericsError(
                 f"{name} cannot be estimated: the design does not determine {_combination(weights[0], columns)}",
                 remedy="test differences that the design can tell apart, or leave the aliased columns out",
             )
+
+
+def _usable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(values) <= _LARGEST)  # False for NaN as well
+
+
+def _those(columns: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_chosen in zip(columns, chosen, strict=True) if is_chosen]
 
 
 def _row_space(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,7 +135,7 @@ def _row_space(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _combination(weights: NDArray[np.float64], names: Sequence[str]) -> str:
     """A linear combination in words: `group[A] + group[B] - 0.5*age`."""
-    terms = [(weight, name) for weight, name in zip(weights, names, strict=True) if abs(weight) > 1e-7]
+    terms = [(weight, name) for weight, name in zip(weights, names, strict=True) if weight]
     if not terms:
         return "0"
     shown = [f"{'-' if weight < 0 else '+'} {_times(abs(float(weight)))}{name}" for weight, name in terms]
@@ -127,4 +143,4 @@ def _combination(weights: NDArray[np.float64], names: Sequence[str]) -> str:
 
 
 def _times(weight: float) -> str:
-    return "" if abs(weight - 1) < 1e-7 else f"{weight:.4g}*"
+    return "" if abs(weight - 1) < _ROUNDING else f"{weight:.4g}*"

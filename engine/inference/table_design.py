@@ -22,6 +22,9 @@ MISSING = frozenset({"", "n/a", "na", "nan"})
 
 _WHOLE_NUMBER = re.compile(r"-?[1-9][0-9]{0,8}")
 _FEW = 10
+_FEW_OF = 3
+"""Whole numbers look like codes when there are at most ten, shared by three subjects each on average."""
+
 _MOST_REORDERED = 4
 
 
@@ -89,7 +92,7 @@ def design_from_table(
         blocks=_tree(table, blocks, whole=whole) if blocks else None,
         variance_groups=_groups(variance_groups, table, kept) if variance_groups else None,
         coding=tuple((term.name, term.words) for term in terms),
-        remarks=(*remarks, *_look_like_codes(model, variables)),
+        remarks=(*remarks, *_look_like_codes(model, variables), *_fitted_exactly(matrix, names, kept)),
     )
 
 
@@ -208,7 +211,17 @@ def _look_like_codes(model: Formula, variables: Mapping[str, Variable]) -> list[
         variable = variables[name]
         if isinstance(variable, Covariate):
             values = np.unique(variable.values + (variable.mean or 0.0))
-            if len(values) <= _FEW and np.allclose(values, np.rint(values), rtol=0, atol=1e-9):
+            if len(values) <= min(_FEW, len(variable.values) // _FEW_OF) and np.allclose(
+                values, np.rint(values), rtol=0, atol=1e-9
+            ):
                 found = f"{name} has {len(values)} different numbers and is taken as continuous"
                 remarks.append(f"{found}: write C({name}) if they are categories")
     return remarks
+
+
+def _fitted_exactly(matrix: NDArray[np.float64], columns: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """A remark on cells of one subject, who tells nothing about noise."""
+    alone = np.count_nonzero(matrix, axis=0) == 1
+    who = [ids[int(row)] for row in np.argmax(matrix != 0, axis=0)]
+    cells = zip(who, columns, alone, strict=True)
+    return [f"only sub-{name} is in {column} and is fitted exactly" for name, column, is_alone in cells if is_alone]

@@ -129,11 +129,16 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     separator = next((sign for sign in "\t;," if sign in first), "\t")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        rows = [(reader.line_num, [_one_line(cell) for cell in cells]) for cells in reader]
     except csv.Error as error:
         at = reader.line_num
         raise InputError(path, f"cannot be read as a table: {error}", at=at, remedy="write it again") from error
     return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def _one_line(cell: str) -> str:
+    """A cell without the spaces around it; line breaks between quotes become spaces."""
+    return " ".join(part for line in cell.splitlines() if (part := line.strip()))
 
 
 def _check_header(path: Path, at: int, header: list[str]) -> None:
