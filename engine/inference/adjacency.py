@@ -172,7 +172,8 @@ def _neighbours(edges: NDArray[np.int64], sizes: NDArray[np.float64], dimensions
     """Rows of neighbours from pairs in any order and number, either way around."""
     n_features = len(sizes)
     both = np.concatenate([edges, edges[:, ::-1]])
-    unique = np.unique(both[:, 0] * n_features + both[:, 1])
-    rows, indices = np.divmod(unique, max(n_features, 1))
+    codes = np.sort(both[:, 0] * n_features + both[:, 1])
+    codes = codes[np.append(True, codes[1:] != codes[:-1])[: codes.size]]
+    rows, indices = np.divmod(codes, max(n_features, 1))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_features))])
     return Neighbours(indptr.astype(np.int32), indices.astype(np.int32), np.asarray(sizes, np.float64), dimensions)
