@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
@@ -108,14 +109,16 @@ def design_matrix(matrix: NDArray[np.float64], columns: Sequence[str]) -> bytes:
     )
     left.set_ylabel(f"{len(matrix)} subjects", fontsize=8)
     left.set_yticks([])
-    figure.colorbar(drawn, ax=left, label="SD from the mean", shrink=0.8, aspect=18).ax.tick_params(labelsize=7)
+    _colour_bar(figure, drawn, left, "SD from the mean")
     found = correlations(matrix)
     drawn = right.imshow(found, cmap="RdBu_r", vmin=-1, vmax=1)
-    figure.colorbar(drawn, ax=right, label="correlation", shrink=0.8, aspect=18).ax.tick_params(labelsize=7)
+    _colour_bar(figure, drawn, right, "correlation")
     if n_columns <= 10:
         for i, j in np.argwhere(np.isfinite(found) & ~np.eye(n_columns, dtype=bool)):
             colour = "w" if abs(found[i, j]) > 0.6 else "0.2"
-            right.text(j, i, f"{found[i, j]:.2f}", fontsize=6.5, ha="center", va="center", color=colour)
+            right.text(
+                j, i, f"{found[i, j]:.2f}".replace("-", "−"), fontsize=6.5, ha="center", va="center", color=colour
+            )
     size = 8 if n_columns <= 16 else 5
     shown = [plain(name) for name in columns]
     right.set_yticks(np.arange(n_columns), shown, fontsize=size, parse_math=False)
@@ -137,6 +140,12 @@ def plain(name: str) -> str:
 @lru_cache(maxsize=1)
 def _glyphs() -> frozenset[int]:
     return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
+
+
+def _colour_bar(figure: Figure, drawn: ScalarMappable, axis: Axes, label: str) -> None:
+    bar = figure.colorbar(drawn, ax=axis, shrink=0.8, aspect=18)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def _plain_frame(axis: Axes) -> None:

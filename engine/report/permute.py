@@ -133,7 +133,7 @@ def _design(page: DesignPage) -> dict[str, object]:
     inflation = variance_inflation(design.matrix)
     weights = _weight_rows(design.contrasts)
     rows = [
-        ((name, *(f"{row[i]:.4g}" if row[i] else "·" for _, row in weights), _vif(vif)), vif > HIGH_INFLATION)
+        ((name, *(_weight(row[i]) for _, row in weights), _vif(vif)), vif > HIGH_INFLATION)
         for i, (name, vif) in enumerate(zip(design.columns, inflation, strict=True))
     ]
     return {
@@ -163,8 +163,10 @@ def _checks(page: DesignPage) -> tuple[tuple[str, str], ...]:
 def _leverage(design: Design) -> str:
     """How unequally subjects decide, and who stands out."""
     leverage = leverages(design.matrix)
-    ids = design.ids or tuple(f"row {i + 1}" for i in range(len(leverage)))
-    outstanding = ", ".join(f"{ids[i]} ({leverage[i]:.2f})" for i in np.flatnonzero(stands_out(leverage)))
+    names = (
+        [f"row {i + 1}" for i in range(len(leverage))] if design.ids is None else [f"sub-{one}" for one in design.ids]
+    )
+    outstanding = ", ".join(f"{names[i]} ({leverage[i]:.2f})" for i in np.flatnonzero(stands_out(leverage)))
     return f"mean {leverage.mean():.2f}; " + (
         f"{LEVERAGES:g} times the mean or more: {outstanding}" if outstanding else "nobody stands out"
     )
@@ -177,6 +179,10 @@ def _weight_rows(contrasts: tuple[Contrast, ...]) -> list[tuple[str, NDArray[np.
         for one in contrasts
         for i, row in enumerate(one.weights)
     ]
+
+
+def _weight(weight: float) -> str:
+    return f"{weight:.4g}".replace("-", "−") if weight else "·"
 
 
 def _vif(inflation: float) -> str:
