@@ -1,7 +1,7 @@
 """What launches each CUDA kernel, and on how much: the sizes of one subject of a large study, and of its permutations.
 
-One subject: T = 300 time points, n = 2,248 thalamic voxels, m = 20,000 targets. Permutations: R = 10,000 of n = 84
-subjects. Batches: B = 10,000 small problems, as one for each permutation.
+One subject: T = 300 time points, n = 2,248 thalamic voxels, m = 20,000 targets. Permutations: R = 10,000 of 84 subjects
+and of maps of the voxels. Batches: B = 10,000 small problems, as one for each permutation.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from thalgpu.kernels.affinity import affinity_from_gram
+from thalgpu.kernels.clusters import clusters
 from thalgpu.kernels.correlation import fisher_z, fisher_z_and_sums
+from thalgpu.kernels.glm import count_exceedances, f_statistics, permuted_rows, t_statistics
 from thalgpu.kernels.gram import centre_rows, mirror
 from thalgpu.kernels.jacobi import batched_eigh
 from thalgpu.kernels.laplacian import symmetric_operator
@@ -24,6 +26,7 @@ from thalgpu.kernels.reduce import maxima, sums
 from thalgpu.kernels.residual import residual
 from thalgpu.kernels.sparsify import keep_mask, row_thresholds
 from thalgpu.kernels.standardize import standardize
+from thalgpu.kernels.tfce import tfce
 
 RANK = 24
 """Confounds that are removed: six movements, their differences, and the squares of both."""
@@ -102,6 +105,38 @@ def _numbers(operation: Callable[..., object]) -> Workload:
     return Workload({"R": 10_000, "n": 84}, prepare)
 
 
+def _permuted_rows(xp: ModuleType, dtype: str, R: int, S: int, q: int) -> Call:
+    like = xp.zeros(1)
+    return partial(
+        permuted_rows, _uniform(xp, dtype, S, q), permutations(1, 0, R, S, like), sign_flips(1, 0, R, S, like)
+    )
+
+
+def _statistics(operation: Callable[..., object], *rank: int) -> Workload:
+    def prepare(xp: ModuleType, dtype: str, R: int, q: int, n: int) -> Call:
+        return partial(operation, _uniform(xp, dtype, R, q, n), xp.full(n, q + 1.0), 80.0, *rank)
+
+    return Workload({"R": 10_000, "q": 4, "n": 2248}, prepare)
+
+
+def _tfce(xp: ModuleType, dtype: str, R: int, n: int) -> Call:
+    maps = np.random.default_rng(3).standard_normal((R, n)).astype(dtype)
+    return partial(tfce, xp.asarray(maps), xp.asarray(maps**3 / 3), *_voxels(xp, n), 0.5)
+
+
+def _clusters(xp: ModuleType, dtype: str, R: int, n: int) -> Call:
+    maps = np.random.default_rng(3).standard_normal((R, n)).astype(dtype)
+    return partial(clusters, xp.asarray(maps), 1.0, *_voxels(xp, n))
+
+
+def _voxels(xp: ModuleType, n: int) -> tuple[Any, Any, Any]:
+    """Neighbours and sizes as of a lattice 13 voxels wide and high."""
+    neighbours = np.arange(n)[:, None] + np.array([-169, -13, -1, 1, 13, 169])
+    exist = (neighbours >= 0) & (neighbours < n)
+    indptr = np.concatenate([[0], np.cumsum(exist.sum(axis=1))])
+    return xp.asarray(indptr.astype(np.int32)), xp.asarray(neighbours[exist].astype(np.int32)), xp.ones(n)
+
+
 _SERIES = {"T": 300, "n": 20_000}
 _CONNECTIVITY = {"n": 2248, "m": 20_000}
 _SQUARE = {"n": 2248}
@@ -131,5 +166,14 @@ WORKLOADS: dict[str, Workload] = {
     "random_bits": Workload({"n": 840_000}, _random_bits),
     "permutations": _numbers(permutations),
     "sign_flips": _numbers(sign_flips),
+    "permuted_rows": Workload({"R": 10_000, "S": 84, "q": 4}, _permuted_rows),
+    "t_statistics": _statistics(t_statistics),
+    "f_statistics": _statistics(f_statistics, 2),
+    "count_exceedances": Workload(
+        {"R": 10_000, "n": 2248},
+        lambda xp, dtype, R, n: partial(count_exceedances, _uniform(xp, dtype, R, n), _uniform(xp, dtype, n)),
+    ),
+    "tfce": Workload({"R": 10_000, "n": 2248}, _tfce),
+    "clusters": Workload({"R": 10_000, "n": 2248}, _clusters),
 }
 """By the kernel's name without its dtype."""
