@@ -97,10 +97,10 @@ def t_to_z(t: Floats, df: float | Floats) -> Floats:
 
     Notes
     -----
-    From logarithms of p where p itself vanishes, so that it never overflows as PALM's does: t = 60 at 100,000 degrees of
-    freedom is z = 59.5. Off by some 1e-13 of itself, 3e-10 at 1e6 degrees of freedom. With one df for all, z / t comes
-    from a table of polynomials, sixteen for each doubling of |t|, which is thirty times faster than the incomplete beta
-    function.
+    From logarithms of p where p itself vanishes, so that it never overflows as PALM's does: t = 60 at 100,000 degrees
+    of freedom is z = 59.5. Off by some 1e-13 of itself, 3e-10 at 1e6 degrees of freedom. With one df for all, z / t
+    comes from a table of polynomials, sixteen for each doubling of |t|, which is thirty times faster than the
+    incomplete beta function.
     """
     t = np.ascontiguousarray(t, dtype=np.float64)
     if np.ndim(df):
