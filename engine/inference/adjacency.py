@@ -1,10 +1,11 @@
 """Who touches whom: voxels by faces, edges or corners, vertices by the triangles of a mesh."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from thalgpu.engine.inference.model import Neighbours
 from thalgpu.errors import NumericsError
@@ -97,6 +98,33 @@ def mesh_neighbours(
     edges = faces[:, [0, 1, 1, 2, 0, 2]].reshape(-1, 2).astype(np.int64)
     whole = _neighbours(edges[edges[:, 0] != edges[:, 1]], sizes, 2)
     return whole if keep is None else subset(whole, keep)
+
+
+def from_sparse(matrix: Any) -> Neighbours:
+    """Neighbours of a symmetric SciPy sparse matrix: features i and j touch where entry (i, j) is not 0.
+
+    Returns
+    -------
+    Of `dimensions` 3, each feature of size 1; the diagonal is ignored.
+
+    Raises
+    ------
+    NumericsError
+        Not a square sparse matrix, or not symmetric.
+    """
+    is_sparse: bool = issparse(matrix)  # as a plain bool: the type guard would hide what every format can do
+    if not is_sparse:
+        raise NumericsError("neighbours must be a SciPy sparse matrix", remedy="one row and column a feature")
+    entries = matrix.tocoo()
+    if entries.shape[0] != entries.shape[1]:
+        raise NumericsError(f"neighbours must be a square matrix, not {entries.shape}")
+    present = (entries.data != 0) & (entries.row != entries.col)
+    rows, columns = entries.row[present].astype(np.int64), entries.col[present].astype(np.int64)
+    one_way, other_way = (np.unique(a * entries.shape[0] + b) for a, b in ((rows, columns), (columns, rows)))
+    if not np.array_equal(one_way, other_way):
+        raise NumericsError("neighbours must be mutual: the matrix is not symmetric")
+    upward = rows < columns
+    return _neighbours(np.stack([rows[upward], columns[upward]], axis=1), np.ones(entries.shape[0]), 3)
 
 
 def subset(neighbours: Neighbours, keep: NDArray[np.bool_] | NDArray[np.integer]) -> Neighbours:

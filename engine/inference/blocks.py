@@ -1,0 +1,284 @@
+"""A permutation test in blocks: prepare once, `run_block` anywhere and in any order, `merge`, then `finish`.
+
+A block is a stretch of permutation numbers. It leaves behind the maxima of each permutation and how often each feature
+was reached; nothing of size permutations × features is kept. Blocks work in batches whose size follows from the shapes
+alone, so that the bits of a permutation depend neither on the block it was run in nor on who ran it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.permutation_set import PermutationSet
+from thalgpu.engine.inference.regression import Model, prepare_model
+from thalgpu.engine.inference.scales import scaled_statistics
+from thalgpu.engine.inference.spatial import cluster_maps, enhance
+from thalgpu.kernels._namespace import Array, get_namespace, like, to_host
+from thalgpu.kernels.glm import count_exceedances, tie_threshold
+
+Measure: TypeAlias = Literal["stat", "tfce", "cluster_extent", "cluster_mass"]
+
+COUNTED: tuple[Measure, ...] = ("stat", "tfce")
+"""Measures with a p-value of each feature's own; clusters only have corrected ones."""
+
+NEVER = np.iinfo(np.int32).max
+"""In place of a permutation's number: there was none."""
+
+_BATCH_BYTES = 64 * 2**20
+_MOST_IN_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A permutation test before any arithmetic.
+
+    Attributes
+    ----------
+    values : (n_subjects, n_features) float64, finite: all parts side by side.
+    design : the model, one row a subject.
+    permutations : one set, shared by all contrasts and parts.
+    options : how it is done.
+    parts : stretches of features that have maxima of their own; together all features, in order.
+    neighbours : a part: those among its features, counted from its first, over which maps are enhanced; None where
+        they are not known, and nothing spatial is asked for.
+    cluster_neighbours : the same, over which clusters are formed.
+    """
+
+    values: NDArray[np.float64]
+    design: Design
+    permutations: PermutationSet
+    options: InferenceOptions
+    parts: tuple[Part, ...]
+    neighbours: tuple[Neighbours | None, ...]
+    cluster_neighbours: tuple[Neighbours | None, ...]
+
+
+@dataclass(frozen=True)
+class Test:
+    """A problem made ready: a model a contrast, and what the subjects' own order gives.
+
+    Attributes
+    ----------
+    observed : a contrast: measure → (n_features,) signed map of the identity permutation.
+    """
+
+    __test__ = False  # the name is the field's; pytest must not collect it
+
+    problem: Problem
+    models: tuple[Model, ...]
+    observed: tuple[dict[Measure, NDArray[np.float64]], ...]
+
+    def magnitudes(self, contrast: int, measure: Measure) -> NDArray[np.float64]:
+        """(n_features,) what permutations are compared with: without signs in a two-sided test."""
+        observed: NDArray[np.float64] = _magnitudes(self.observed[contrast][measure], self, contrast)
+        return observed
+
+
+@dataclass(frozen=True)
+class Null:
+    """What some permutations left behind.
+
+    Attributes
+    ----------
+    stretches : [start, stop) numbers of the permutations, ascending, disjoint.
+    maxima : measure → (n_contrasts, n_parts, n_permutations) float64, in the order of the stretches.
+    counts : measure → (n_contrasts, n_features) int64, permutations that reached the observed value.
+    first_hits : measure → (n_contrasts, stop_after, n_features) int32: numbers of the first permutations but the
+        identity that did so, ascending; `NEVER` where there were fewer. Empty unless stopping early is asked for.
+    """
+
+    stretches: tuple[tuple[int, int], ...]
+    maxima: dict[Measure, NDArray[np.float64]]
+    counts: dict[Measure, NDArray[np.int64]]
+    first_hits: dict[Measure, NDArray[np.int32]]
+
+
+def measures_of(options: InferenceOptions) -> tuple[Measure, ...]:
+    """What is maximised under these options."""
+    tfce: tuple[Measure, ...] = ("tfce",) if options.tfce else ()
+    clusters: tuple[Measure, ...] = ("cluster_extent", "cluster_mass")
+    return ("stat", *tfce, *(clusters if options.cluster_threshold is not None else ()))
+
+
+def prepare_test(problem: Problem, place: Callable[[NDArray[np.float64]], Array] | None = None) -> Test:
+    """Partition the design for each contrast, project the values, and measure the subjects as they are.
+
+    Parameters
+    ----------
+    place : brings the values to a device; they stay on the host when left out.
+    """
+    values = problem.values if place is None else place(problem.values)
+    design, options = problem.design, problem.options
+    models = tuple(
+        prepare_model(values, design, contrast, options.method, sign_flip=options.sign_flip)
+        for contrast in design.contrasts
+    )
+    identity, signs = problem.permutations.rows(0, 1)
+    observed = tuple(
+        {measure: to_host(maps)[0] for measure, maps in _measure(problem, model, identity, signs, None).items()}
+        for model in models
+    )
+    return Test(problem, models, observed)
+
+
+def run_block(test: Test, start: int, stop: int) -> Null:
+    """The permutations with the numbers start … stop − 1: their maxima, and how often they reach what was observed."""
+    null = _empty_null(test, start, stop)
+    for c, first, maps in _batches(test, start, stop):
+        for measure, batch in maps.items():
+            magnitudes = _magnitudes(batch, test, c)
+            columns = slice(first - start, first - start + len(batch))
+            for p, part in enumerate(test.problem.parts):
+                largest = magnitudes[:, part.start : part.stop].max(axis=1)
+                null.maxima[measure][c, p, columns] = to_host(largest)
+            if measure in COUNTED:
+                thresholds = _thresholds(test, c, measure, magnitudes)
+                null.counts[measure][c] += to_host(count_exceedances(magnitudes, thresholds))
+                if null.first_hits:
+                    hits = _numbers_of_hits(to_host(magnitudes >= thresholds), first)
+                    null.first_hits[measure][c] = _earliest(null.first_hits[measure][c], hits)
+    return null
+
+
+def merge(one: Null, other: Null) -> Null:
+    """Both together; commutative and associative, to the bit."""
+    if any(a < d and c < b for a, b in one.stretches for c, d in other.stretches):
+        raise ValueError(f"stretches {one.stretches} and {other.stretches} overlap")
+    pieces = sorted([*_pieces(one), *_pieces(other)], key=lambda piece: piece[0])
+    return Null(
+        stretches=_joined([stretch for stretch, _ in pieces]),
+        maxima={measure: np.concatenate([maxima[measure] for _, maxima in pieces], axis=2) for measure in pieces[0][1]},
+        counts={measure: counts + other.counts[measure] for measure, counts in one.counts.items()},
+        first_hits={
+            measure: _earliest(hits, other.first_hits[measure], axis=1) for measure, hits in one.first_hits.items()
+        },
+    )
+
+
+def block_values(
+    test: Test, measure: Measure, contrast: int, features: NDArray[np.int64], start: int, stop: int
+) -> NDArray[np.float64]:
+    """(stop − start, n_chosen) magnitudes of some features under each permutation, for tails that are fitted."""
+    chosen = [
+        to_host(_magnitudes(maps[measure], test, c))[:, features]
+        for c, _, maps in _batches(test, start, stop, only=contrast)
+    ]
+    return np.concatenate(chosen)
+
+
+def _batches(
+    test: Test, start: int, stop: int, only: int | None = None
+) -> Iterator[tuple[int, int, dict[Measure, Array]]]:
+    """Contrast, first permutation, and measure → (n_in_batch, n_features) maps."""
+    problem = test.problem
+    for c, model in enumerate(test.models):
+        if only is not None and c != only:
+            continue
+        size = _batch_size(problem, model)
+        for first in range(start, stop, size):
+            permutations, signs = problem.permutations.rows(first, min(first + size, stop))
+            yield c, first, _measure(problem, model, permutations, signs, test.observed[c])
+
+
+def _empty_null(test: Test, start: int, stop: int) -> Null:
+    n_contrasts, n_features = len(test.models), test.problem.values.shape[1]
+    kinds = measures_of(test.problem.options)
+    counted = [measure for measure in kinds if measure in COUNTED]
+    wanted = test.problem.options.stop_after
+    return Null(
+        stretches=((start, stop),),
+        maxima={measure: np.zeros((n_contrasts, len(test.problem.parts), stop - start)) for measure in kinds},
+        counts={measure: np.zeros((n_contrasts, n_features), dtype=np.int64) for measure in counted},
+        first_hits={
+            measure: np.full((n_contrasts, wanted, n_features), NEVER, dtype=np.int32) for measure in counted if wanted
+        },
+    )
+
+
+def _numbers_of_hits(reached: NDArray[np.bool_], first: int) -> NDArray[np.int32]:
+    """(n_in_batch, n_features) numbers of the permutations that reached what was observed, else `NEVER`."""
+    numbers = np.arange(first, first + len(reached), dtype=np.int32)[:, None]
+    return np.where(reached & (numbers > 0), numbers, np.int32(NEVER))  # the identity is no draw
+
+
+def _earliest(one: NDArray[np.int32], other: NDArray[np.int32], axis: int = 0) -> NDArray[np.int32]:
+    """The smallest numbers of both, ascending, as many as `one` has."""
+    ascending = np.sort(np.concatenate([one, other], axis=axis), axis=axis)
+    return ascending.take(range(one.shape[axis]), axis=axis)
+
+
+def _batch_size(problem: Problem, model: Model) -> int:
+    """Permutations worked on at once: a function of the shapes alone."""
+    rows = model.n_rows + 4  # projections, the statistic, its magnitude, and two maps of what is enhanced
+    fitting = _BATCH_BYTES // (8 * int(problem.values.shape[1]) * rows)
+    return max(1, min(_MOST_IN_BATCH, fitting))
+
+
+def _measure(
+    problem: Problem,
+    model: Model,
+    permutations: NDArray[np.int32],
+    signs: NDArray[np.int8] | None,
+    observed: dict[Measure, NDArray[np.float64]] | None,
+) -> dict[Measure, Array]:
+    """Every measure's (n_permutations, n_features) maps, signed."""
+    options = _options_of(problem.options, model.contrast)
+    scaled = scaled_statistics(model, permutations, signs, options)
+    maps: dict[Measure, Array] = {"stat": scaled}
+    kinds = measures_of(options)
+    spatial = {measure: get_namespace(scaled).empty_like(scaled) for measure in kinds if measure != "stat"}
+    for part, around, touching in zip(problem.parts, problem.neighbours, problem.cluster_neighbours, strict=True):
+        columns = slice(part.start, part.stop)
+        mine = get_namespace(scaled).ascontiguousarray(scaled[:, columns])
+        if "tfce" in spatial and around is not None:
+            first = scaled[0] if observed is None else observed["stat"]
+            reference = _largest(first[columns], options)
+            spatial["tfce"][:, columns] = enhance(mine, around, options, reference_maximum=reference)
+        if "cluster_extent" in spatial and touching is not None:
+            extent, mass = cluster_maps(mine, touching, options)
+            spatial["cluster_extent"][:, columns], spatial["cluster_mass"][:, columns] = extent, mass
+    return maps | spatial
+
+
+def _largest(values: Array, options: InferenceOptions) -> float:
+    return float((abs(values) if options.two_sided else values).max())
+
+
+def _options_of(options: InferenceOptions, contrast: Contrast) -> InferenceOptions:
+    """An F statistic has no direction."""
+    return options if contrast.kind == "t" else replace(options, two_sided=False)
+
+
+def _magnitudes(maps: Array, test: Test, contrast: int) -> Array:
+    """What is compared: the values themselves, or without their sign in a two-sided test."""
+    options = _options_of(test.problem.options, test.models[contrast].contrast)
+    return abs(maps) if options.two_sided else maps
+
+
+def _thresholds(test: Test, contrast: int, measure: Measure, beside: Array) -> Array:
+    """What a permutation must reach: the observed magnitude, less rounding."""
+    return like(tie_threshold(test.magnitudes(contrast, measure)), beside)
+
+
+def _pieces(null: Null) -> Iterator[tuple[tuple[int, int], dict[Measure, NDArray[np.float64]]]]:
+    """One a stretch."""
+    offset = 0
+    for start, stop in null.stretches:
+        end = offset + stop - start
+        yield (start, stop), {measure: maxima[:, :, offset:end] for measure, maxima in null.maxima.items()}
+        offset = end
+
+
+def _joined(stretches: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Neighbouring stretches as one; `stretches` are ascending."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in stretches:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return tuple(joined)

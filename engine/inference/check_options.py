@@ -1,0 +1,33 @@
+"""Options of a permutation test that cannot be meant, refused before anything is computed."""
+
+from typing import get_args
+
+from thalgpu.engine.inference.model import InferenceOptions, Method, Scale, Tail, TfceGrid
+from thalgpu.errors import UsageError
+
+
+def check_options(options: InferenceOptions) -> None:
+    """UsageError that names the option, its value and what it may be."""
+    for name, kinds in (("method", Method), ("tfce_grid", TfceGrid), ("statistic_scale", Scale), ("tail", Tail)):
+        allowed = get_args(kinds)
+        _require(getattr(options, name) in allowed, name, getattr(options, name), " or ".join(allowed))
+    _require(0 <= options.seed < 2**64, "seed", options.seed, "a whole number from 0 to 2^64 − 1")
+    _require(0 <= options.n_perm < 2**31 - 1, "n_perm", options.n_perm, "0 for all that exist, or a number of them")
+    _require(options.n_perm != 1, "n_perm", 1, "2 or more: the first is the subjects' own order")
+    _require(options.stop_after >= 0, "stop_after", options.stop_after, "0 for never, or a number of exceedances")
+    for name, value in (("tfce_h", options.tfce_h), ("tfce_e", options.tfce_e)):
+        if value is not None:
+            _require(0 <= value <= 10, name, value, "between 0 and 10")
+            _require(options.tfce, name, value, "left out without tfce")
+    _require(options.tfce or options.tfce_grid == "exact", "tfce_grid", options.tfce_grid, "left out without tfce")
+    height = options.cluster_threshold
+    _require(height is None or 0 < height < float("inf"), "cluster_threshold", height, "a positive number")
+    if options.stop_after and options.n_perm == 0:
+        raise UsageError("stop_after needs random permutations", remedy="give a number of permutations")
+    if options.stop_after and options.tail != "none":
+        raise UsageError("stop_after and tail exclude each other", remedy="leave one out")
+
+
+def _require(holds: bool, option: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise UsageError(f"{option} {value} is not possible", remedy=f"it must be {allowed}")

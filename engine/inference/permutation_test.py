@@ -1,0 +1,283 @@
+"""Permutation inference on arrays: one call, one frozen record."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import reduce
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+
+from thalgpu.engine.inference.adjacency import from_sparse
+from thalgpu.engine.inference.blocks import Measure, Null, Problem, Test, block_values, merge, prepare_test, run_block
+from thalgpu.engine.inference.check_options import check_options
+from thalgpu.engine.inference.finish import ContrastResult, finish
+from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
+from thalgpu.engine.inference.rank import check_contrasts, check_design
+from thalgpu.engine.inference.stretches import Settling, stretches
+from thalgpu.engine.inference.table_design import tree_from_column
+from thalgpu.errors import NumericsError, UsageError
+from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host
+
+_NOT_MAPS = frozenset({"effect", "effect_low", "effect_high", "null_max", "n_perm", "permutations", "contrasts"})
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """What `permutation_test` found; every array has a row a contrast (t contrasts first, then F tests).
+
+    Arrays are where the values were: on the host, or on the device.
+
+    Attributes
+    ----------
+    stat : (n_contrasts, n_features) float64
+        t or F; v or G with variance groups; r or R² with `pearson`.
+    p, p_fwe, p_fdr : (n_contrasts, n_features) float64
+        Uncorrected; corrected for all features by the maximum; by false discovery rate.
+    p_fwe_joint : (n_contrasts, n_features) float64, or None
+        Corrected for all features and all contrasts of one kind; None for a single contrast.
+    tfce, p_tfce, p_fwe_tfce, p_fdr_tfce : the same of enhanced maps, or None without `tfce`.
+    cluster_extent, p_fwe_cluster_extent, cluster_mass, p_fwe_cluster_mass : or None without `cluster_threshold`.
+    effect, effect_low, effect_high : (n_contrasts, n_features) float64
+        Hedges' g of t contrasts, partial η² of F tests, and their 95 % confidence limits.
+    null_max : measure ("stat", "tfce", "cluster_extent", "cluster_mass") → (n_contrasts, n_perm) float64
+        Maxima, the identity first.
+    n_perm : permutations done, the identity among them.
+    permutations : how many are possible and were taken, in words.
+    contrasts : the rows.
+    """
+
+    stat: Array
+    p: Array
+    p_fwe: Array
+    p_fdr: Array
+    p_fwe_joint: Array | None
+    tfce: Array | None
+    p_tfce: Array | None
+    p_fwe_tfce: Array | None
+    p_fdr_tfce: Array | None
+    cluster_extent: Array | None
+    p_fwe_cluster_extent: Array | None
+    cluster_mass: Array | None
+    p_fwe_cluster_mass: Array | None
+    effect: Array
+    effect_low: Array
+    effect_high: Array
+    null_max: dict[str, Array]
+    n_perm: int
+    permutations: str
+    contrasts: tuple[Contrast, ...]
+
+    @property
+    def t(self) -> Array:
+        """(n_t_contrasts, n_features): the statistic of the t contrasts."""
+        return self.stat[: sum(contrast.kind == "t" for contrast in self.contrasts)]
+
+    @property
+    def f(self) -> Array:
+        """(n_f_tests, n_features): the statistic of the F tests."""
+        return self.stat[sum(contrast.kind == "t" for contrast in self.contrasts) :]
+
+
+def permutation_test(
+    Y: Array,
+    X: ArrayLike,
+    contrasts: ArrayLike | Sequence[Contrast],
+    f_tests: Sequence[ArrayLike] | None = None,
+    *,
+    n_perm: int = 10_000,
+    seed: int = 0,
+    permutations: PermutationSet | None = None,
+    adjacency: Neighbours | Any | None = None,
+    cluster_adjacency: Neighbours | Any | None = None,
+    tfce: bool = False,
+    cluster_threshold: float | None = None,
+    blocks: ArrayLike | None = None,
+    variance_groups: ArrayLike | None = None,
+    n_jobs: int = 1,
+    **options: Any,
+) -> PermutationTest:
+    """Test contrasts of a general linear model at every feature by permutation.
+
+    Parameters
+    ----------
+    Y : (n_subjects, n_features) array of numbers, finite
+        One map a row. CuPy arrays are worked on where they are.
+    X : (n_subjects, n_columns)
+        Design matrix, used as it is: include the intercept or group columns.
+    contrasts : (n_columns,) or (n_contrasts, n_columns), or `Contrast` records.
+    f_tests : each (n_rows, n_columns) weights, or 0/1 of length n_contrasts which contrasts are tested jointly.
+    n_perm : permutations, the identity included; 0, or no fewer than exist, takes each once.
+    seed : permutation i follows from (seed, i) alone.
+    permutations : take these, instead of `n_perm` from `seed`.
+    adjacency : `Neighbours`, or a symmetric (n_features, n_features) SciPy sparse matrix: who touches whom. Needed for
+        `tfce` and `cluster_threshold`. A matrix counts as one of voxels (TFCE's E = 0.5).
+    cluster_adjacency : the same for clusters alone; `adjacency` when left out. PALM enhances over 6 neighbours and
+        forms clusters over 26.
+    tfce, cluster_threshold : whether maps are enhanced; height at which clusters are formed.
+    blocks : (n_subjects,) labels within which subjects are exchanged, or (n_subjects, n_levels) PALM's tree.
+    variance_groups : (n_subjects,) labels of subjects that share a variance.
+    n_jobs : threads; the results are the same bits for any number.
+    options : everything else in `InferenceOptions`: method, two_sided, sign_flip, pearson, statistic_scale, tfce_grid,
+        tfce_h, tfce_e, tail, stop_after.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    NumericsError
+        Values that are not finite, a rank-deficient design (the aliased columns are named), a contrast that cannot be
+        estimated, blocks that forbid what is asked for.
+    UsageError
+        Options that contradict each other, sizes that do not fit.
+
+    Notes
+    -----
+    Winkler et al. 2014, doi:10.1016/j.neuroimage.2014.01.060. p = #(statistic* ≥ statistic)/n_perm with the identity
+    counted; ties up to rounding (1e-9 of the statistic) are ties. Differs from PALM in that all contrasts share one set
+    of permutations, in exact TFCE instead of 100 steps unless `tfce_grid="palm"`, and in that positive and negative
+    values never form one cluster; from nilearn's `permuted_ols` in that nuisance variables may be part of any contrast.
+    """
+    host = np.asarray(to_host(Y), dtype=np.float64)
+    design = _design(np.asarray(X, dtype=np.float64), contrasts, f_tests, blocks, variance_groups)
+    chosen = _options(dict(n_perm=n_perm, seed=seed, tfce=tfce, cluster_threshold=cluster_threshold, **options))
+    _check(host, design, chosen, adjacency)
+    problem = Problem(
+        host,
+        design,
+        permutations or plan_permutations(design, chosen),
+        chosen,
+        (Part("", 0, host.shape[1]),),
+        (around := _neighbours(adjacency, host.shape[1]),),
+        (around if cluster_adjacency is None else _neighbours(cluster_adjacency, host.shape[1]),),
+    )
+    with threadpool_limits(1):
+        test = prepare_test(problem, get_namespace(Y).asarray if is_device(Y) else None)
+        null = run_all(test, n_jobs)
+        results = finish(test, null, lambda *which: _values(test, null, *which))
+    return _record(results, problem, Y)
+
+
+def run_all(test: Test, n_jobs: int = 1) -> Null:
+    """All permutations of a test, block by block, on threads; as many as `stop_after` asks for."""
+    cuts = stretches(test.problem.permutations.n_perm)
+    if n_jobs == 1:
+        return _merged(test, (run_block(test, *cut) for cut in cuts))
+    with ThreadPoolExecutor(n_jobs) as threads:
+        return _merged(test, threads.map(lambda cut: run_block(test, *cut), cuts))
+
+
+def _merged(test: Test, nulls: Iterable[Null]) -> Null:
+    if not test.problem.options.stop_after:
+        return reduce(merge, nulls)
+    done = Settling()
+    for null in nulls:
+        done.take(null)
+        if done.is_settled:
+            break
+    return done.null
+
+
+def _values(
+    test: Test, null: Null, measure: Measure, contrast: int, features: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Magnitudes of some features under every permutation."""
+    cuts = stretches(null.stretches[0][1])
+    return np.concatenate([block_values(test, measure, contrast, features, *cut) for cut in cuts])
+
+
+def _design(
+    matrix: NDArray[np.float64],
+    contrasts: ArrayLike | Sequence[Contrast],
+    f_tests: Sequence[ArrayLike] | None,
+    blocks: ArrayLike | None,
+    variance_groups: ArrayLike | None,
+) -> Design:
+    """The arrays as a checked design, its columns and contrasts called by their numbers."""
+    if matrix.ndim != 2:
+        raise UsageError(f"X must be a matrix of subjects by columns, not of shape {matrix.shape}")
+    columns = tuple(f"x{number}" for number in range(1, matrix.shape[1] + 1))
+    check_design(matrix, columns)
+    asked = _contrasts(contrasts, f_tests, len(columns))
+    check_contrasts(matrix, columns, asked)
+    labels = None if blocks is None else np.asarray(blocks)
+    if labels is not None and labels.ndim == 1:
+        labels = tree_from_column(labels, whole=False)
+    groups = None if variance_groups is None else np.unique(np.asarray(variance_groups), return_inverse=True)[1]
+    for name, given in (("blocks", labels), ("variance_groups", groups)):
+        if given is not None and len(given) != len(matrix):
+            raise UsageError(f"{name} has {len(given)} rows, X has {len(matrix)}")
+    return Design(matrix, columns, asked, blocks=labels, variance_groups=groups)
+
+
+def _contrasts(
+    contrasts: ArrayLike | Sequence[Contrast], f_tests: Sequence[ArrayLike] | None, n_columns: int
+) -> tuple[Contrast, ...]:
+    given = list(contrasts) if isinstance(contrasts, Sequence) else None
+    if given and all(isinstance(one, Contrast) for one in given):
+        return tuple(given)
+    weights = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
+    if weights.shape[1] != n_columns:
+        raise UsageError(f"contrasts of {weights.shape[1]} weights for {n_columns} columns of X")
+    asked = [Contrast(f"c{c}", f"c{c}", row[None], "t") for c, row in enumerate(weights, start=1)]
+    for number, test in enumerate(f_tests or (), start=len(asked) + 1):
+        rows = np.asarray(test, dtype=np.float64)
+        if rows.shape == (len(weights),) and np.isin(rows, (0, 1)).all():
+            rows = weights[rows == 1]
+        asked.append(Contrast(f"c{number}", f"c{number}", np.atleast_2d(rows), "f"))
+    return tuple(asked)
+
+
+def _options(given: dict[str, Any]) -> InferenceOptions:
+    unknown = sorted(set(given) - {field.name for field in fields(InferenceOptions)})
+    if unknown:
+        raise UsageError(f"permutation_test has no option {unknown[0]!r}")
+    options = InferenceOptions(**given)
+    check_options(options)
+    return options
+
+
+def _check(values: NDArray[np.float64], design: Design, options: InferenceOptions, adjacency: object) -> None:
+    if values.ndim != 2 or not values.size:
+        raise UsageError(f"Y must be a matrix of subjects by features, not of shape {values.shape}")
+    if len(values) != len(design.matrix):
+        raise UsageError(f"Y has {len(values)} rows, X has {len(design.matrix)}", remedy="one row a subject in both")
+    if not np.isfinite(values).all():
+        raise NumericsError("Y holds NaN or Inf", remedy="leave out or fill these features")
+    if adjacency is None and (options.tfce or options.cluster_threshold is not None):
+        raise UsageError("tfce and cluster_threshold need adjacency", remedy="say which features touch")
+
+
+def _neighbours(adjacency: Any, n_features: int) -> Neighbours | None:
+    """Neighbours as they are, or of a SciPy sparse matrix: symmetric, without itself."""
+    known = adjacency is None or isinstance(adjacency, Neighbours)
+    found: Neighbours | None = adjacency if known else from_sparse(adjacency)
+    if found is not None and len(found.sizes) != n_features:
+        raise UsageError(f"adjacency of {len(found.sizes)} features, Y has {n_features}")
+    return found
+
+
+def _record(results: Sequence[ContrastResult], problem: Problem, Y: Array) -> PermutationTest:
+    def stacked(name: str) -> Array | None:
+        rows = [result.maps.get(name) for result in results]
+        return None if any(row is None for row in rows) else like(np.stack(cast("list[Array]", rows)), Y)
+
+    def effect(ending: str) -> Array:
+        return like(np.stack([result.maps[f"{result.effect}{ending}"] for result in results]), Y)
+
+    maps = {field.name: stacked(field.name) for field in fields(PermutationTest) if field.name not in _NOT_MAPS}
+    return PermutationTest(
+        **maps,  # type: ignore[arg-type]  # those that every test has are never None
+        effect=effect(""),
+        effect_low=effect("_low"),
+        effect_high=effect("_high"),
+        null_max={measure: like(np.stack([one.null[measure][0] for one in results]), Y) for measure in results[0].null},
+        n_perm=results[0].n_perm,
+        permutations=problem.permutations.description,
+        contrasts=problem.design.contrasts,
+    )
