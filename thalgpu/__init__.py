@@ -10,15 +10,25 @@ _HOMES = {
     "compute_affinity": "thalgpu.engine.gradients.affinity",
     "diffusion_map": "thalgpu.engine.gradients.embedding",
     "laplacian_eigenmap": "thalgpu.engine.gradients.embedding",
+    "permutation_test": "thalgpu.engine.inference.permutation_test",
     "procrustes": "thalgpu.engine.gradients.alignment",
 }
-__all__ = ["GradientMaps", "__version__", "compute_affinity", "diffusion_map", "laplacian_eigenmap", "procrustes"]
+__all__ = [
+    "GradientMaps",
+    "__version__",
+    "compute_affinity",
+    "diffusion_map",
+    "laplacian_eigenmap",
+    "permutation_test",
+    "procrustes",
+]
 
 if TYPE_CHECKING:
     from thalgpu.engine.gradients.affinity import compute_affinity
     from thalgpu.engine.gradients.alignment import procrustes
     from thalgpu.engine.gradients.embedding import diffusion_map, laplacian_eigenmap
     from thalgpu.engine.gradients.estimator import GradientMaps
+    from thalgpu.engine.inference.permutation_test import permutation_test
 
 
 def __getattr__(name: str) -> object:
