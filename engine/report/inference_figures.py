@@ -16,6 +16,7 @@ from thalgpu.engine.report.figures import DPI, as_png
 
 SIGNIFICANT, PLAIN = "#b2182b", "#8c959f"
 _LONGEST_NAME = 28
+_MOST_LABELLED = 12
 
 
 def null_histograms(panels: Sequence[tuple[str, NDArray[np.float64], float | None]]) -> bytes:
@@ -86,15 +87,26 @@ def volcano(
     height = -np.log10(np.maximum(p, 1e-300))
     axis.scatter(values[~significant], height[~significant], s=9, color=PLAIN, alpha=0.6, linewidths=0)
     axis.scatter(values[significant], height[significant], s=14, color=SIGNIFICANT, linewidths=0)
-    for feature in np.lexsort((-np.abs(values), -height, ~significant))[: min(6, len(names))]:
+    for feature in _labelled(values, height, significant) if names else ():
+        side = 1 if values[feature] < 0 else -1  # names lie towards the middle
         axis.annotate(
-            plain(names[feature]), (values[feature], height[feature]), xytext=(4, 2), textcoords="offset points",
-            fontsize=7, parse_math=False,
+            plain(names[feature]), (values[feature], height[feature]), xytext=(4 * side, 2), fontsize=7,
+            textcoords="offset points", ha="left" if side > 0 else "right", parse_math=False,
         )  # fmt: skip
     axis.set_xlabel(label, fontsize=9)
     axis.set_ylabel("−log₁₀ p (uncorrected)", fontsize=9)
     _plain_frame(axis)
     return as_png(figure)
+
+
+def _labelled(values: NDArray[np.float64], height: NDArray[np.float64], significant: NDArray[np.bool_]) -> list[int]:
+    """The strongest points whose names do not overlap."""
+    chosen: list[int] = []
+    wide, tall = 0.3 * np.ptp(values), 0.04 * np.ptp(height)
+    for i in np.lexsort((-height, ~significant))[:_MOST_LABELLED]:
+        if all(abs(values[i] - values[j]) > wide or abs(height[i] - height[j]) > tall for j in chosen):
+            chosen.append(int(i))
+    return chosen
 
 
 def design_matrix(matrix: NDArray[np.float64], columns: Sequence[str]) -> bytes:

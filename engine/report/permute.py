@@ -50,7 +50,7 @@ def _section(one: ContrastPage, page: PermutePage) -> dict[str, object]:
         "headline": words.headline(one, page),
         "found": bool(words.leading(one).significant.any()),
         "figures": _figures(one, page),
-        "tests": [(words.measure_name(one, test.measure), *_test_cells(test)) for test in one.tests],
+        "tests": [(words.measure_name(one, test.measure, page.options), *_test_cells(test)) for test in one.tests],
         "peak_columns": one.peak_columns,
         "peaks": one.peaks[:MOST_PEAKS],
         "n_more_peaks": max(0, len(one.peaks) - MOST_PEAKS),
@@ -75,7 +75,7 @@ def _joint_rows(page: PermutePage) -> list[tuple[str, ...]]:
         for test in one.tests:
             if test.p_joint is None:
                 continue
-            name = words.title(one), words.measure_name(one, test.measure)
+            name = words.title(one), words.measure_name(one, test.measure, page.options)
             smallest = words.p_text(test.p_fwe.min()), words.p_text(test.p_joint.min())
             rows.append((*name, *smallest, f"{test.significant.sum():,}", f"{(test.p_joint <= ALPHA).sum():,}"))
     return rows
@@ -83,41 +83,44 @@ def _joint_rows(page: PermutePage) -> list[tuple[str, ...]]:
 
 def _figures(one: ContrastPage, page: PermutePage) -> list[tuple[str, Markup]]:
     """Caption and image of the map and of the null distributions."""
-    maxima = [(words.measure_name(one, test.measure), test.null, test.critical) for test in one.tests]
+    maxima = [(words.measure_name(one, test.measure, page.options), test.null, test.critical) for test in one.tests]
     null_caption = (
         f"Null distribution: the largest value in each of {page.n_perm:,} permutations. Dashed: the 5 % level, which "
-        "the observed largest value (red) must exceed."
+        "the observed largest value (red) must exceed to be significant."
     )
-    return [(caption, data_uri(png)) for caption, png in (_map(one), (null_caption, null_histograms(maxima)))]
+    return [(caption, data_uri(png)) for caption, png in (_map(one, page), (null_caption, null_histograms(maxima)))]
 
 
-def _map(one: ContrastPage) -> tuple[str, bytes]:
+def _map(one: ContrastPage, page: PermutePage) -> tuple[str, bytes]:
     """Caption and picture of the effect where it is: on slices, on surfaces, or by name."""
     values, significant = one.tests[0].values, words.leading(one).significant
     label, signed = words.statistic_label(one), one.contrast.kind == "t"
     affine = None if one.region is None else _affine(one.region)
     if one.region is not None and one.region.ijk is not None and affine is not None:
         drawn = statistic_slices(values, significant, one.region.ijk, affine, label, signed=signed)
-        return f"{label} on axial slices (z in mm; left is left, anterior is up). {_marked(one, 'Outlined')}.", drawn
+        return (
+            f"{label} on axial slices (z in mm; left is left, anterior is up). {_marked(one, page, 'Outlined')}.",
+            drawn,
+        )
     if one.meshes:
         drawn = statistic_surfaces(values, significant, one.meshes, label, signed=signed)
-        return f"{label} on the surface; grey was not tested. {_marked(one, 'Outlined')}.", drawn
+        untested = "; grey was not tested" if any((mesh.features < 0).any() for mesh in one.meshes) else ""
+        return f"{label} on the surface{untested}. {_marked(one, page, 'Outlined')}.", drawn
     effect = one.effect
     name, sizes = (label, values) if effect is None else (effect.name, effect.values)
     if one.names and len(one.names) <= MOST_DOTS:
         limits = None if effect is None or effect.low is None or effect.high is None else (effect.low, effect.high)
         interval = "" if limits is None else " with 95 % confidence intervals"
         drawn = effect_dots(one.names, sizes, limits, significant, name)
-        return f"{name}{interval}. {_marked(one, 'Red')}.", drawn
+        return f"{name}{interval}. {_marked(one, page, 'Red')}.", drawn
     drawn = volcano(sizes, one.p, significant, one.names, name)
-    return f"{name} and uncorrected p. {_marked(one, 'Red')}.", drawn
+    return f"{name} and uncorrected p. {_marked(one, page, 'Red')}.", drawn
 
 
-def _marked(one: ContrastPage, how: str) -> str:
+def _marked(one: ContrastPage, page: PermutePage, how: str) -> str:
     """What the figure points out, if anything."""
-    test = words.leading(one)
-    level = f"p_FWE ≤ .05 by {words.measure_name(one, test.measure)}"
-    return f"{how}: {level}" if test.significant.any() else f"Nothing reaches {level}"
+    level = f"p_FWE ≤ .05 by {words.by_maxima(one, page.options)}"
+    return f"{how}: {level}" if words.leading(one).significant.any() else f"Nothing reaches {level}"
 
 
 def _affine(region: Region) -> NDArray[np.float64] | None:

@@ -6,7 +6,6 @@ from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.report.permute_page import ContrastPage, MaximumTest, Measure, PermutePage, Unit
 
 MEASURES: dict[Measure, str] = {
-    "stat": "the statistic itself",
     "tfce": "TFCE",
     "cluster_extent": "cluster extent",
     "cluster_mass": "cluster mass",
@@ -48,16 +47,25 @@ def statistic_name(one: ContrastPage) -> str:
     return STATISTICS.get(one.statistic, one.statistic)
 
 
-def measure_name(one: ContrastPage, measure: Measure) -> str:
+def measure_name(one: ContrastPage, measure: Measure, options: InferenceOptions) -> str:
     """What was maximised, by name."""
-    return statistic_name(one) if measure == "stat" else MEASURES[measure]
+    if measure != "stat":
+        return MEASURES[measure]
+    name = statistic_name(one)
+    return f"|{name}|" if options.two_sided and one.contrast.kind == "t" else name
+
+
+def by_maxima(one: ContrastPage, options: InferenceOptions) -> str:
+    """What the leading test goes by, in a sentence."""
+    measure = leading(one).measure
+    return f"{'the largest ' if measure == 'stat' else ''}{measure_name(one, measure, options)}"
 
 
 def headline(one: ContrastPage, page: PermutePage) -> str:
     """What was found, in one sentence."""
     test = leading(one)
     n_found, n_features = int(test.significant.sum()), len(test.p_fwe)
-    by = f"at p_FWE ≤ .05 by {_by(one, test.measure)}"
+    by = f"at p_FWE ≤ .05 by {by_maxima(one, page.options)}"
     smallest = f"the smallest p_FWE is {p_text(test.p_fwe.min())}{_interval(test, page)}"
     if not n_found:
         none_of = f"None of the {count(n_features, page.unit)} is" if n_features > 1 else f"The {page.unit} is not"
@@ -112,10 +120,6 @@ def permutations(page: PermutePage) -> str:
 def is_joint(page: PermutePage) -> bool:
     """Whether any p-value is corrected over contrasts and parts."""
     return any(test.p_joint is not None for one in page.contrasts for test in one.tests)
-
-
-def _by(one: ContrastPage, measure: Measure) -> str:
-    return f"the largest {statistic_name(one)}" if measure == "stat" else MEASURES[measure]
 
 
 def _interval(test: MaximumTest, page: PermutePage) -> str:

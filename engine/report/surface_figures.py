@@ -85,6 +85,12 @@ def _draw(
         normals = -normals
     front = np.flatnonzero(normals[:, 2] > 0)
     front = front[np.argsort(corners[front, :, 2].mean(axis=1), kind="stable")]
+    low, high = seen[:, :2].min(axis=0), seen[:, :2].max(axis=0)
+    pad = 0.02 * (high - low).max()
+    axis.set(xlim=(low[0] - pad, high[0] + pad), ylim=(low[1] - pad, high[1] + pad), aspect="equal")
+    axis.set_axis_off()
+    if not len(front):  # a flat surface from its edge or from behind
+        return
     faces = mesh.faces[front]
     painted = TriMesh(Triangulation(seen[:, 0], seen[:, 1], faces))
     painted.set(facecolor=_vertex_colours(mesh, values, colours, _light(mesh.faces, normals, len(seen))))
@@ -94,10 +100,6 @@ def _draw(
     inside = np.zeros(len(seen), dtype=bool)
     inside[tested] = significant[mesh.features[tested]]
     draw_outline(axis, _border(seen, faces, inside))
-    low, high = seen[:, :2].min(axis=0), seen[:, :2].max(axis=0)
-    pad = 0.02 * (high - low).max()
-    axis.set(xlim=(low[0] - pad, high[0] + pad), ylim=(low[1] - pad, high[1] + pad), aspect="equal")
-    axis.set_axis_off()
 
 
 def _winds_inwards(corners: NDArray[np.float64], normals: NDArray[np.float64]) -> bool:

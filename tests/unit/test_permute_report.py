@@ -245,12 +245,23 @@ def test_surface_maps_are_drawn_on_their_meshes(meshes):
     assert len(images(html)) == 3
 
 
+def test_a_flat_surface_can_be_seen_from_its_edge():
+    mesh = octahedron(range(6))
+    flat = replace(mesh, coordinates=mesh.coordinates * [1, 1, 0])
+    assert len(images(render_permute(page(contrast_page(n_features=6, meshes=(flat,)), unit="vertex")))) == 3
+
+
 def test_table_with_few_columns_names_them_and_with_many_is_a_cloud():
     effect = Effect("Hedges g", np.full(5, 0.3), np.zeros(5), np.ones(5))
     few = contrast_page(n_features=5, names=tuple("vwxyz"), effect=effect)
     many = contrast_page(n_features=60, names=tuple(f"column {i}" for i in range(60)))
     assert "Hedges g with 95 % confidence intervals" in words(render_permute(page(few, unit="feature")))
     assert "uncorrected p" in words(render_permute(page(many, unit="feature")))
+
+
+def test_two_sided_tests_go_by_magnitude():
+    options = InferenceOptions(n_perm=100, two_sided=True)
+    assert "by the largest |t|" in words(render_permute(page(options=options)))
 
 
 def test_f_test_has_no_direction():
