@@ -181,7 +181,7 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
         (np.ones(4), r"an array of shape \(4,\)"),
         (np.ones((0, 4)), r"an array of shape \(0, 4\)"),
         (np.ones((2, 4), dtype=complex), "complex128 are not real numbers"),
-        (np.ones((2, 4), dtype="S3"), "not real numbers"),
+        (np.ones((2, 4), dtype="S3"), "are not real numbers"),
         (np.ones((1, 4)), "one subject alone, row 1"),
         (np.ones((3, 4)), "none of 4 features has values that differ"),
         (np.array([[1.0, 2], [np.nan, 3]]), "row 2 has no usable number .* at 1 of 2 features"),
