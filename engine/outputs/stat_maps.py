@@ -20,8 +20,8 @@ _INTENTS = {"t": "t test", "f": "f test", "z": "z score", "r": "correlation"}
 _PARAMETERS = {"t": 1, "f": 2, "z": 0, "r": 1}
 """How many degrees of freedom NIfTI keeps with each."""
 
-_P = re.compile(r"[a-z]*p(fwe|fdr)?")
-"""`p`, `pfwe`, `pfdr`, `tfcep`, `tfcepfwe`, `clusterextentpfwe` …: no other statistic's name ends so."""
+_P = re.compile(r"[a-z]*p(fwe|fdr)?(joint)?")
+"""`p`, `pfwe`, `pfdr`, `tfcep`, `clusterextentpfwejoint` …: no other statistic's name ends so."""
 
 
 def stat_map_stem(out: Path, contrast: str, stat: str, measure: str = "") -> Path:

@@ -73,7 +73,7 @@ def test_statistics_carry_their_intents(
     assert load(path).header.get_intent()[:2] == intent
 
 
-@pytest.mark.parametrize("stat", ["p", "pfwe", "pfdr", "tfcep", "tfcepfwe", "clusterextentpfwe"])
+@pytest.mark.parametrize("stat", ["p", "pfwe", "pfdr", "tfcep", "tfcepfwe", "tfcepfdr", "clusterextentpfwejoint"])
 def test_what_was_not_tested_has_a_p_of_one(stat: str, volume: Region, tmp_path: Path) -> None:
     path, _ = write_stat_map(tmp_path / "map", np.full(4, 0.01), volume, stat, about=ABOUT)
     found = np.asarray(load(path).dataobj).ravel()
@@ -81,7 +81,7 @@ def test_what_was_not_tested_has_a_p_of_one(stat: str, volume: Region, tmp_path:
     assert found.max() == 1
 
 
-@pytest.mark.parametrize("stat", ["t", "tfce", "clusterextent", "clustermass", "hedgesg"])
+@pytest.mark.parametrize("stat", ["t", "tfce", "clusterextent", "clustermass", "hedgesg", "partialetasq", "estimate"])
 def test_what_was_not_tested_has_a_statistic_of_zero(stat: str, volume: Region, tmp_path: Path) -> None:
     path, _ = write_stat_map(tmp_path / "map", VALUES, volume, stat, about=ABOUT)
     assert np.count_nonzero(np.asarray(load(path).dataobj)) == 4
