@@ -2,10 +2,7 @@
 
 MUTATIONS = (
     ("glm", "i < n_entries", "i <= n_entries", "a bound: an entry beyond the last"),
-    ("glm", "permutations[i] * n_columns", "permutations[i] * n_subjects", "rows of a matrix of another width"),
-    ("glm", "has_signs ? signs[i] : 1", "1", "signs are not looked at"),
     ("glm", "has_signs ? signs[i] : 1", "signs[i]", "signs are read where there are none"),
-    ("glm", "column < n_columns", "column < n_columns - 1", "a bound: the last column"),
     ("glm", "row < stop", "row < stop - 1", "a bound: the last direction"),
     ("glm", "return left > least ? left : least;", "return left;", "residuals that are nothing but rounding"),
     ("glm", "if (feature >= n_features) return;", "", "a bound: t of features beyond the last"),
@@ -17,8 +14,6 @@ MUTATIONS = (
         "products, 0, rank + 1, n_features",
         "a bound: a nuisance direction is tested",
     ),
-    ("glm", "left - explained", "left", "what is explained is left"),
-    ("glm", "error > 0 ? explained", "true ? explained", "F of a feature without values"),
     ("glm", "(error * rank)", "error", "F of sums in place of means"),
     ("glm", ">= thresholds[feature]", "> thresholds[feature]", "ties do not count"),
     ("glm", "atomicAdd(&counts[feature], count);", "counts[feature] += count;", "blocks count over one another"),
