@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 _FAR_T, _FAR_F = 1e3, 1e6
 """Beyond these t and rank · F, the limits are proportional to them: the numerator's error no longer matters."""
 
+_NOTHING = 1e-30
+"""Smaller t are 0: SciPy's distribution is NaN there at one degree of freedom."""
+
 _CAP = 9e3
 """SciPy's inverse does not go beyond noncentralities of F of 1e4."""
 
@@ -108,7 +111,7 @@ def _noncentral_t(size: Floats, df: float, p: float) -> Floats:
     """δ for which P(T <= t) = p, t >= 0."""
     ratio = float(np.sqrt(special.chdtri(df, p) / df))
     near = size < _FAR_T
-    t = np.where(near, size, 0.0)
+    t = np.where(near & (size > _NOTHING), size, 0.0)
     start = np.asarray(special.nctdtrinc(df, p, t), dtype=np.float64)
     found = _corrected(lambda delta: special.nctdtr(df, delta, t), start, p)
     return np.where(near, found, size * ratio)
