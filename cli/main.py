@@ -7,20 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from thalgpu import __version__
-from thalgpu.cli import bench, doctor, gradients, simulate
+from thalgpu.cli import bench, doctor, gradients, permute, simulate
 from thalgpu.cli._console import print_error, print_json
 from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.errors import ThalgpuError
 
 app = typer.Typer(
     name="thalgpu",
-    help="Thalamocortical connectivity gradients.",
+    help="Thalamocortical connectivity gradients, and permutation inference.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "THALGPU"},
 )
 app.command("gradients")(gradients.gradients)
+app.command("permute")(permute.permute)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
@@ -38,7 +39,7 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Thalamocortical connectivity gradients, on CPUs and GPUs."""
+    """Thalamocortical connectivity gradients and permutation inference, on CPUs and GPUs."""
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -13,6 +13,12 @@ INTERPRETER_BYTES = 200 * 2**20
 """Python with NumPy, SciPy, nibabel and h5py in one process."""
 TILE_BYTES = 128 * 2**20
 """Work space of the affinity, whose tiles have a fixed size."""
+COMPILER_BYTES = 160 * 2**20
+"""Numba and the loops that it compiles."""
+BATCH_BYTES = 64 * 2**20
+"""Products and maps of the permutations that are worked on at once."""
+FEW_BLOCKS = 2
+"""So few blocks are done in this process before others would have started."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def plan_gradients(
         n_elements=n_elements,
         workers=max(1, min(workers or usable_cores(), n_subjects, fitting)),
         in_process=in_process,
-        device=", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in gpus) or "cpu",
+        device=_devices(gpus),
         gpus=tuple(gpu.index for gpu in gpus),
         device_bytes=series + TILE_BYTES + matrices + connectivity if gpus else 0,
         worker_bytes=worker_bytes,
@@ -111,10 +117,90 @@ def plan_gradients(
     )
 
 
+@dataclass(frozen=True)
+class PermutePlan:
+    """The size of a permutation test.
+
+    Attributes
+    ----------
+    n_subjects, n_features, n_contrasts, n_perm, n_blocks : features of all parts; blocks of permutations.
+    workers, in_process, device, gpus, device_bytes, worker_bytes, memory_bytes, disk_bytes : as of `GradientsPlan`.
+    """
+
+    n_subjects: int
+    n_features: int
+    n_contrasts: int
+    n_perm: int
+    n_blocks: int
+    workers: int
+    in_process: bool
+    device: str
+    gpus: tuple[int, ...]
+    device_bytes: int
+    worker_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+def plan_permute(
+    *,
+    n_subjects: int,
+    n_features: int,
+    n_columns: int,
+    n_contrasts: int,
+    n_variances: int,
+    n_perm: int,
+    n_blocks: int,
+    workers: int | None,
+    memory: int | None,
+    gpus: Sequence[Gpu] = (),
+) -> PermutePlan:
+    """Choose how many workers fit; ResourceError when not even one does.
+
+    Parameters
+    ----------
+    n_columns : of the design.
+    n_variances : variance groups.
+    workers, memory, gpus : as of `plan_gradients`.
+    """
+    row = 8 * n_features
+    values = row * n_subjects * (1 + n_contrasts)  # as read, and projected for each contrast
+    batch = max(BATCH_BYTES, row * (n_columns * n_variances + 8))
+    worker_bytes = INTERPRETER_BYTES + COMPILER_BYTES + values + 3 * batch + 8 * row * n_contrasts
+    allowed = memory if memory is not None else int(0.9 * available_memory())
+    fitting = allowed // worker_bytes
+    if fitting < 1:
+        raise ResourceError(
+            f"one worker needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
+            remedy="raise --memory, test fewer components at once, or use a machine with more memory",
+        )
+    wanted = len(gpus) if gpus else workers or usable_cores()
+    in_process = workers == 1 or n_blocks <= FEW_BLOCKS
+    return PermutePlan(
+        n_subjects=n_subjects,
+        n_features=n_features,
+        n_contrasts=n_contrasts,
+        n_perm=n_perm,
+        n_blocks=n_blocks,
+        workers=1 if in_process else max(1, min(wanted, n_blocks, fitting)),
+        in_process=in_process,
+        device=_devices(gpus),
+        gpus=tuple(gpu.index for gpu in gpus),
+        device_bytes=values + 3 * batch if gpus else 0,
+        worker_bytes=worker_bytes,
+        memory_bytes=allowed,
+        disk_bytes=2**20 + values + n_contrasts * (row * 40 + 64 * n_perm) + n_blocks * n_contrasts * 2 * row,
+    )
+
+
 def usable_cores() -> int:
     """Cores that this process may run on, within its container's share."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, math.ceil(cgroup_cores() or cores)))
+
+
+def _devices(gpus: Sequence[Gpu]) -> str:
+    return ", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in gpus) or "cpu"
 
 
 def available_memory() -> int:

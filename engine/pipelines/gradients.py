@@ -190,7 +190,7 @@ class _Stages:
     def _alignment(self, part: Part, records: Sequence[SubjectRecord], template: Template) -> None:
         request = self.request
         self.progress(Event("stage", "alignment", total=len(records)))
-        nuclei = match_nuclei(self.prepared.nuclei, part) if self.prepared.nuclei else None
+        nuclei = match_nuclei(self.prepared.nuclei, part.thalamus) if self.prepared.nuclei else None
         tasks = [
             AlignTask(record, part, template, nuclei, request.cleaning, request.options, request.out)
             for record in records

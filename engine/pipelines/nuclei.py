@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.inputs.region_parts import region_key
-from thalgpu.engine.pipelines.parts import Part
 from thalgpu.errors import InputError
 
 
@@ -35,12 +34,12 @@ class Nuclei:
         return found
 
 
-def match_nuclei(atlas: Region, part: Part) -> Nuclei:
-    """Look up each thalamic voxel in a label image on the same grid; InputError when none lies inside a nucleus."""
+def match_nuclei(atlas: Region, region: Region) -> Nuclei:
+    """Look up a region's elements in a label image on its grid; InputError when none lies inside a nucleus."""
     if atlas.parcel is None:
         raise InputError(atlas.source, "is a mask, not a label image of nuclei")
-    place = np.searchsorted(atlas.flat, part.thalamus.flat).clip(max=len(atlas.flat) - 1)
-    inside = atlas.flat[place] == part.thalamus.flat
+    place = np.searchsorted(atlas.flat, region.flat).clip(max=len(atlas.flat) - 1)
+    inside = atlas.flat[place] == region.flat
     if not inside.any():
         raise InputError(atlas.source, "no thalamic voxel lies inside a nucleus", remedy="check its space")
     nucleus = np.where(inside, atlas.parcel[place], -1).astype(np.int32)

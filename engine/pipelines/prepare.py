@@ -102,7 +102,7 @@ def prepare(request: GradientsRequest) -> Prepared:
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
     if nuclei is not None:
         for part in parts:
-            match_nuclei(nuclei, part)
+            match_nuclei(nuclei, part.thalamus)
     usable, rejected, headers = _look_at_headers(subjects, thalamus, cortex)
     if not usable:
         raise next(iter(rejected.values()))

@@ -25,7 +25,7 @@ def atlas(flat, parcel, names=("MD", "VPL")):
 @pytest.fixture
 def part():
     options = GradientOptions(n_components=2, n_align=2)
-    return split_parts(region([10, 11, 12, 20, 21, 22]), region([50, 51]), options)[0]
+    return split_parts(region([10, 11, 12, 20, 21, 22]), region([50, 51]), options)[0].thalamus
 
 
 def test_each_voxel_gets_the_nucleus_at_its_place(part):

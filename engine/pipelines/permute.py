@@ -1,0 +1,218 @@
+"""`thalgpu permute`: blocks of permutations on any workers, merged, finished, written; each only where needed."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_interrupts
+from thalgpu.engine.config import config_key
+from thalgpu.engine.inference.blocks import Measure, Null, merge, prepare_test
+from thalgpu.engine.inference.finish import ContrastResult, finish
+from thalgpu.engine.inference.stretches import Settling, stretches
+from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
+from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.permute_folder import check_same_test, write_folder_files
+from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
+from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
+from thalgpu.engine.pipelines.permute_records import read_null, write_null, write_problem
+from thalgpu.engine.pipelines.permute_request import PermuteRequest
+from thalgpu.engine.pipelines.permute_stage import (
+    RESULT_VERSION,
+    BlockTask,
+    ValuesTask,
+    run_block_task,
+    run_values_task,
+)
+from thalgpu.engine.progress import Event, Progress, silent
+
+
+@dataclass
+class PermuteResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    out : the output folder.
+    found : each contrast on each part.
+    warnings : remarks on the whole run.
+    n_skipped : blocks that were found on disk, verified.
+    n_blocks : all blocks.
+    seconds : wall time.
+    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    """
+
+    out: Path
+    found: list[PartResult] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    n_skipped: int = 0
+    n_blocks: int = 0
+    seconds: float = 0.0
+    interrupted: int | None = None
+
+
+def run_permute(
+    request: PermuteRequest, progress: Progress = silent, *, prepared: PermutePrepared | None = None
+) -> PermuteResult:
+    """Run the test; blocks that are done already are verified and skipped.
+
+    Parameters
+    ----------
+    request : what to do.
+    progress : told of every stage and block.
+    prepared : `prepare_permute(request)` where the caller has it already.
+
+    Raises
+    ------
+    InputError, NumericsError, UsageError
+        When the test cannot be done.
+    ResourceError
+        Disk, memory, or another run in the same folder.
+    """
+    started = time.perf_counter()
+    prepared = prepared or prepare_permute(request)
+    check_space(request.out, prepared.plan.disk_bytes)
+    plan = prepared.plan
+    with (
+        hold(request.out),
+        catch_interrupts() as interrupts,
+        Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus) as workers,
+    ):
+        sweep_temporaries(request.out)
+        result = _Run(request, prepared, progress, interrupts, workers).run()
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+class _Run:
+    """One run, and what has come of it so far."""
+
+    def __init__(
+        self,
+        request: PermuteRequest,
+        prepared: PermutePrepared,
+        progress: Progress,
+        interrupts: Interrupts,
+        workers: Workers,
+    ) -> None:
+        self.request, self.prepared, self.progress = request, prepared, progress
+        self.interrupts, self.workers = interrupts, workers
+        self.folder = request.out / "blocks"
+        self.cuts = stretches(prepared.problem.permutations.n_perm)
+        self.result = PermuteResult(request.out, warnings=prepared.warnings, n_blocks=len(self.cuts))
+
+    def run(self) -> PermuteResult:
+        """Blocks, then p-values, files and report."""
+        request, prepared = self.request, self.prepared
+        content = write_problem(self.problem, prepared.problem)
+        key = config_key(RESULT_VERSION, content)
+        check_same_test(request, key)
+        write_folder_files(request, key)
+        null = self._null(content, key)
+        if null is not None:
+            self._write(self._finish(null, content), key)
+        else:
+            self.result.interrupted = self.interrupts.exit_code
+        return self.result
+
+    @property
+    def problem(self) -> Path:
+        """Where workers read the problem."""
+        return self.folder / "problem.h5"
+
+    def _null(self, content: str, key: str) -> Null | None:
+        """What all permutations left behind, from an earlier run or this one; None after a signal."""
+        whole = self.folder / "null.h5"
+        if is_done(whole, key):
+            self.result.n_skipped = self.result.n_blocks
+            return read_null(whole)
+        null = self._run_blocks(content)
+        if null is not None:
+            write_null(whole, null, key)
+            for path in self.folder.glob("block-*.h5"):
+                path.unlink(missing_ok=True)
+        return null
+
+    def _run_blocks(self, content: str) -> Null | None:
+        tasks = [BlockTask(self.problem, content, *cut, self._record(cut[0])) for cut in self.cuts]
+        self.progress(Event("stage", "permutations", total=len(tasks)))
+        settling = Settling() if self.prepared.problem.options.stop_after else None
+        done: list[Path] = []
+        for path in self._records(tasks):
+            done.append(path)
+            if settling is not None:
+                settling.take(read_null(path))
+                if settling.is_settled:
+                    return settling.null
+        if len(done) < len(tasks):
+            return None
+        if settling is not None:
+            return settling.null
+        return reduce(merge, map(read_null, done))
+
+    def _records(self, tasks: Sequence[BlockTask]) -> Iterator[Path]:
+        """Records of the blocks as they are found or done; fewer than all after a signal."""
+        finished = [task for task in tasks if is_done(task.record, task.key)]
+        self.result.n_skipped = len(finished)
+        for number, task in enumerate(finished, start=1):
+            self._tell(task, number, 0.0)
+            yield task.record
+        number, began = len(finished), time.perf_counter()
+        for outcome in self.workers.run(run_block_task, [task for task in tasks if task not in finished]):
+            if outcome.result is None:
+                raise outcome.error or AssertionError("a block ended without result and error")
+            number += 1
+            self._tell(outcome.task, number, time.perf_counter() - began)
+            began = time.perf_counter()
+            yield outcome.result
+
+    def _tell(self, task: BlockTask, number: int, seconds: float) -> None:
+        self.progress(Event("step", f"{task.start + 1:,}–{task.stop:,}", number, len(self.cuts), seconds))
+
+    def _record(self, start: int) -> Path:
+        return self.folder / f"block-{start:010d}.h5"
+
+    def _finish(self, null: Null, content: str) -> tuple[ContrastResult, ...]:
+        self.progress(Event("stage", "p-values", total=1))
+        with threadpool_limits(1):
+            test = prepare_test(self.prepared.problem)
+
+            def collect(measure: Measure, contrast: int, features: NDArray[np.int64]) -> NDArray[np.float64]:
+                return self._values(null, content, measure, contrast, features)
+
+            results = finish(test, null, collect)
+        self.progress(Event("step", "corrected", 1, 1))
+        return results
+
+    def _values(
+        self, null: Null, content: str, measure: Measure, contrast: int, features: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Magnitudes of some features under every permutation, for a tail."""
+        cuts = stretches(null.stretches[0][1])
+        tasks = [ValuesTask(self.problem, content, *cut, measure, contrast, features) for cut in cuts]
+        found: dict[int, NDArray[np.float64]] = {}
+        for outcome in self.workers.run(run_values_task, tasks):
+            if outcome.result is None:
+                raise outcome.error or AssertionError("a block ended without result and error")
+            found[outcome.task.start] = outcome.result
+        if len(found) < len(tasks):
+            raise Interrupted(self.interrupts.signal_number or 0)
+        return np.concatenate([found[start] for start in sorted(found)])
+
+    def _write(self, results: tuple[ContrastResult, ...], key: str) -> None:
+        from thalgpu.engine.pipelines.permute_page import write_report  # loads matplotlib, which a worker never needs
+
+        request, prepared = self.request, self.prepared
+        self.progress(Event("stage", "results", total=1))
+        remove_results(request.out)
+        self.result.found = split_results(prepared, results)
+        write_outputs(request, prepared, self.result.found, key)
+        write_report(request, prepared, self.result.found)
+        self.progress(Event("step", "written", 1, 1))
