@@ -14,6 +14,13 @@ from thalgpu.engine.inference.model import Neighbours
 Cell: TypeAlias = str | int | float | None
 
 PEAK_COLUMNS = (
+    *("contrast", "map", "cluster", "sign", "n_features", "size", "unit", "peak_feature", "peak"),
+    *("x", "y", "z", "centre_x", "centre_y", "centre_z", "hemisphere"),
+    *("p", "p_low", "p_high", "p_source", "effect", "effect_low", "effect_high", "effect_name", "name"),
+)
+"""Columns of `peaks.tsv`; mm and mm³ or mm²."""
+
+PEAK_COLUMNS = (
     *("contrast", "map", "cluster", "sign", "n_features", "size", "unit", "peak_feature", "peak", "x", "y", "z"),
     *("centre_x", "centre_y", "centre_z", "hemisphere", "p", "p_low", "p_high", "p_source"),
     *("effect", "effect_low", "effect_high", "effect_name", "name"),
@@ -138,10 +145,9 @@ def peaks_table(
 
     Returns
     -------
-    One dict a cluster, the largest first, all with the same keys: contrast, map, cluster (1, 2, …), sign, n_features,
-    size, unit ("mm3", "mm2" or None for a count), peak_feature, peak, x, y, z (mm, of the peak), centre_x, centre_y,
-    centre_z, hemisphere, p, p_low, p_high (at the peak), p_source, effect, effect_low, effect_high, effect_name, name.
-    None where something is not known.
+    One dict of `PEAK_COLUMNS` a cluster, the largest first: cluster counts from 1; sign is "+" or "-"; unit "mm3",
+    "mm2", or None where size is a count; x, y, z, p, effect and name are those of the peak. None where something is
+    not known.
     """
     clusters = find_clusters(findings.p <= alpha, findings.statistic, places.neighbours)
     heads: list[dict[str, Cell]] = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalgpu.engine.inference.model import Neighbours
-from thalgpu.engine.inference.peaks import Findings, Places, centre_of_mass, find_clusters, peaks_table
+from thalgpu.engine.inference.peaks import PEAK_COLUMNS, Findings, Places, centre_of_mass, find_clusters, peaks_table
 
 
 def chain(n, sizes=None, dimensions=3):
@@ -116,6 +116,7 @@ def test_a_row_says_what_is_known_of_a_cluster(statistic):
 def test_what_is_not_known_is_none_and_the_columns_stay(statistic):
     p = np.where(np.arange(7) < 2, 0.05, 0.06)
     rows = peaks_table("c1", "table", Findings(statistic, p, "p_fwe"), Places())
+    assert all(tuple(row) == PEAK_COLUMNS for row in rows)
     assert [row["cluster"] for row in rows] == [1, 2]
     assert [row["peak"] for row in rows] == [5.0, 3.0]
     assert all(row[key] is None for row in rows for key in ("x", "centre_z", "unit", "effect", "p_low", "name"))
