@@ -123,13 +123,13 @@ def prepare_model(
         permuted = residuals
     size = (values * values).sum(axis=0)
     total, alone = _sums_of_squares(permuted, size), _sums_of_squares(residuals, size)
-    ordinary = _from_projections(contrast, effects[None], alone, float(split.df), split.effect.shape[1])[0]
+    rank = split.effect.shape[1]
+    ordinary = _from_projections(contrast, effects[None], alone, float(split.df), rank)[0]
     groups = variance_groups(design.variance_groups, split)
     observed, observed_df = ordinary, None
     if groups is not None:
-        found, df = welch(
-            _unpermuted(split)[None], groups.codes[None], residuals, alone, groups, contrast.kind, split.effect.shape[1]
-        )
+        itself = like(_unpermuted(split)[None], values)
+        found, df = welch(itself, groups.codes[None], residuals, alone, groups, contrast.kind, rank)
         observed, observed_df = found[0], df[0]
     return Model(
         contrast=contrast,
