@@ -1,8 +1,9 @@
 """A permutation test in blocks: prepare once, `run_block` anywhere and in any order, `merge`, then `finish`.
 
 A block is a stretch of permutation numbers. It leaves behind the maxima of each permutation and how often each feature
-was reached; nothing of size permutations × features is kept. Blocks work in batches whose size follows from the shapes
-alone, so that the bits of a permutation depend neither on the block it was run in nor on who ran it.
+was reached; nothing of size permutations × features is kept. Blocks work in batches whose bounds follow from the shapes
+alone, so that the bits of a permutation depend neither on the block it was run in nor on who ran it: matrix products
+round differently in another shape, and a batch that a block shares with another is computed in both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ NEVER = np.iinfo(np.int32).max
 """In place of a permutation's number: there was none."""
 
 _BATCH_BYTES = 64 * 2**20
-_MOST_IN_BATCH = 100
+_BATCH_SIZES = (100, 50, 25, 20, 10, 5, 4, 2, 1)  # blocks are of hundreds: batches that they need not share
 
 
 @dataclass(frozen=True)
@@ -173,15 +174,17 @@ def block_values(
 def _batches(
     test: Test, start: int, stop: int, only: int | None = None
 ) -> Iterator[tuple[int, int, dict[Measure, Array]]]:
-    """Contrast, first permutation, and measure → (n_in_batch, n_features) maps."""
+    """Contrast, first permutation, and measure → (n_in_batch, n_features) maps; in whole batches, always the same."""
     problem = test.problem
     for c, model in enumerate(test.models):
         if only is not None and c != only:
             continue
         size = _batch_size(problem, model)
-        for first in range(start, stop, size):
-            permutations, signs = problem.permutations.rows(first, min(first + size, stop))
-            yield c, first, _measure(problem, model, permutations, signs, test.observed[c])
+        for first in range(start // size * size, stop, size):
+            permutations, signs = problem.permutations.rows(first, min(first + size, problem.permutations.n_perm))
+            maps = _measure(problem, model, permutations, signs, test.observed[c])
+            asked = slice(max(start - first, 0), stop - first)
+            yield c, max(start, first), {measure: batch[asked] for measure, batch in maps.items()}
 
 
 def _empty_null(test: Test, start: int, stop: int) -> Null:
@@ -215,7 +218,7 @@ def _batch_size(problem: Problem, model: Model) -> int:
     """Permutations worked on at once: a function of the shapes alone."""
     rows = model.n_rows + 4  # projections, the statistic, its magnitude, and two maps of what is enhanced
     fitting = _BATCH_BYTES // (8 * int(problem.values.shape[1]) * rows)
-    return max(1, min(_MOST_IN_BATCH, fitting))
+    return next(size for size in _BATCH_SIZES if size <= max(1, fitting))
 
 
 def _measure(
