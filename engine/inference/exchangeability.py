@@ -124,15 +124,16 @@ def in_words(
     if count == 1:
         free = count_permutations(tree, np.arange(len(tree.rows))) > 1
         reason = "all who may be exchanged are equal in what is tested" if free else "the blocks let nobody move"
-        return f"{_who(tree)}: 1 possible permutation, because {reason}"
+        return f"{who_moves(tree)}: 1 possible permutation, because {reason}"
     orders = count if interchangeable is None else count_permutations(tree, interchangeable)
     if orders > count:
         told = f"{_written(orders)} with nuisance variables or variance groups, which tell equal subjects apart"
-        return f"{_who(tree)}: {_written(count)} distinct permutations of what is tested, {told}"
-    return f"{_who(tree)}: {_counted(count, 'distinct permutation')}"
+        return f"{who_moves(tree)}: {_written(count)} distinct permutations of what is tested, {told}"
+    return f"{who_moves(tree)}: {_counted(count, 'distinct permutation')}"
 
 
-def _who(tree: Block) -> str:
+def who_moves(tree: Block) -> str:
+    """Who is exchanged with whom, in words."""
     everybody = f"{len(tree.rows)} subjects"
     if not tree.children:
         return f"free exchange of {everybody}" if tree.shuffled else f"no exchange of {everybody}"

@@ -41,7 +41,7 @@ class Design:
     contrasts : t contrasts in order, then F tests.
     ids : participants, without "sub-", one a row; None where the design knows no names.
     blocks : (n_subjects, n_levels) int64 exchangeability blocks as PALM writes a tree (outermost level first; a
-        positive label: its children are shuffled as wholes; a negative one: they stay and are shuffled inside), or None.
+        positive label: its children are shuffled as wholes; a negative one: they stay, shuffled inside), or None.
     variance_groups : (n_subjects,) int64 labels of subjects that share a variance, or None for one variance.
     coding : column or term → how it was made, in words, for people.
     remarks : what the user should know, e.g. who was left out.

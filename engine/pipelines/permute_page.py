@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from thalgpu import __version__
-from thalgpu.engine.inference.exchangeability import in_words
+from thalgpu.engine.inference.block_tree import flip_units
+from thalgpu.engine.inference.exchangeability import who_moves
 from thalgpu.engine.inputs.map_neighbours import mesh_files, read_mesh
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
@@ -50,7 +51,7 @@ def write_report(request: PermuteRequest, prepared: PermutePrepared, found: Sequ
             problem.design,
             groups=tuple(_groups(prepared)),
             possible=problem.permutations.description,
-            exchangeability=in_words(problem.permutations.tree),
+            exchangeability=_exchange(prepared),
         ),
         contrasts=tuple(_contrast(request, one) for one in found),
         n_perm=found[0].result.n_perm,
@@ -106,6 +107,14 @@ def _meshes(request: PermuteRequest, one: PartResult) -> tuple[Mesh, ...]:
         return ()
     read = [read_mesh(path) for path in files]
     return meshes_of(space, [(mesh.coordinates, mesh.faces) for mesh in read])
+
+
+def _exchange(prepared: PermutePrepared) -> str:
+    permutations = prepared.problem.permutations
+    if permutations.sign_flip:
+        units = flip_units(permutations.tree)
+        return "nobody: signs are flipped" + (", of whole blocks" if len(units) < permutations.n_rows else "")
+    return who_moves(permutations.tree)
 
 
 def _unit(prepared: PermutePrepared) -> Unit:
