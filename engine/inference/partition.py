@@ -49,7 +49,7 @@ def partition(matrix: NDArray[np.float64], contrast: Contrast) -> Partition:
     Raises
     ------
     NumericsError
-        The contrast is zero, cannot be estimated, or leaves no degrees of freedom.
+        The contrast is zero, a t contrast of several rows, cannot be estimated, or leaves no degrees of freedom.
 
     Notes
     -----
@@ -59,6 +59,8 @@ def partition(matrix: NDArray[np.float64], contrast: Contrast) -> Partition:
     M are brought to unit norm first, which changes neither space, so that units of measurement do not matter. Rows of
     an F test that depend on others are counted once.
     """
+    if contrast.kind == "t" and len(contrast.weights) != 1:
+        raise NumericsError(f"contrast {contrast.name!r} has several rows", remedy="test them together by F")
     norms = np.linalg.norm(matrix, axis=0)
     norms = np.where(norms > 0, norms, 1.0)
     design, weights = matrix / norms, contrast.weights / norms

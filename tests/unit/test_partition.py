@@ -109,6 +109,11 @@ def test_a_zero_contrast_and_a_design_without_residual_are_refused(rng):
         partition(a_design(rng)[:5], contrast([1, -1, 0, 0, 0]))
 
 
+def test_a_t_contrast_of_several_rows_is_refused(rng):
+    with pytest.raises(NumericsError, match="several rows"):
+        partition(a_design(rng), contrast([1, -1, 0, 0, 0], [0, 1, -1, 0, 0]))
+
+
 def test_only_the_constant_survives_free_exchange():
     np.testing.assert_allclose(invariant_directions(4, None, flips=False), np.full((4, 1), 0.5))
 
