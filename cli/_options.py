@@ -130,6 +130,13 @@ class TfceGrid(StrEnum):
     NILEARN = "nilearn"
 
 
+class Fdr(StrEnum):
+    """False discovery rate."""
+
+    BH = "bh"
+    BKY = "bky"
+
+
 class Tail(StrEnum):
     """Distribution fitted to the tail of the null."""
 

@@ -9,6 +9,7 @@ from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
 from thalgpu.cli._options import (
     RUNNING,
+    Fdr,
     GpusOption,
     LogJsonOption,
     MemoryOption,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from thalgpu.engine.pipelines.permute_request import PermuteRequest
 
 INPUT, DESIGN, PERMUTATIONS, STATISTICS = "Input", "Design", "Permutations", "Statistics"
+CLUSTERS = "TFCE and clusters"
 
 
 def permute(
@@ -35,11 +37,14 @@ def permute(
     maps: Annotated[
         list[Path],
         typer.Argument(
-            help="A gradients folder, a 4-D image, one image a subject, a text list of those, an array, or a table.",
+            help="Output folder of thalgpu gradients; or an image of all subjects, an image each, a .txt that lists "
+            "them, an .h5 or .npy array, a .tsv or .csv table.",
             show_default=False,
         ),
     ],
-    design: Annotated[Path, option(INPUT, "participants.tsv, or an FSL / CSV design matrix.")],
+    design: Annotated[
+        Path, option(INPUT, "participants.tsv, with --formula; or an FSL / CSV matrix, with --contrasts.")
+    ],
     out: Annotated[Path, option(INPUT, "Output folder: new, empty, or of an earlier run.")] = Path("thalgpu-permute"),
     component: Annotated[
         list[int] | None, option(INPUT, "Component or map number to test (repeatable). [default: 1]", min=1)
@@ -61,50 +66,60 @@ def permute(
     f_tests: Annotated[Path | None, option(DESIGN, "F tests of a design matrix: FSL .fts or CSV.")] = None,
     demean: Annotated[bool, option(DESIGN, "Centre numeric covariates.", "--demean/--no-demean")] = True,
     missing: Annotated[
-        Missing, option(DESIGN, "Subjects without a map, a row or a value: an error, or drop them.")
+        Missing, option(DESIGN, "Subjects without a map, a row or a value: stop, or go on without them.")
     ] = Missing.ERROR,
     blocks: Annotated[
-        str | None, option(PERMUTATIONS, "Exchangeability blocks: columns with commas, .grp or CSV.")
+        str | None, option(PERMUTATIONS, "Who may be exchanged: a column of labels, columns of a tree, .grp or CSV.")
     ] = None,
     whole: Annotated[
-        bool, option(PERMUTATIONS, "Exchange within blocks, or blocks as wholes.", "--whole/--within")
+        bool, option(PERMUTATIONS, "Exchange whole blocks, or subjects within them.", "--whole/--within")
     ] = False,
     variance_groups: Annotated[
-        str | None, option(PERMUTATIONS, "Subjects that share a variance: a column, .grp or CSV.")
+        str | None, option(PERMUTATIONS, "Who shares a variance: a column, .grp or CSV.")
     ] = None,
-    n_perm: Annotated[int, option(PERMUTATIONS, "Permutations; 0, or all that exist: each once.", min=0)] = 10_000,
+    n_perm: Annotated[
+        int,
+        option(PERMUTATIONS, "How many, the first being the subjects as they are; 0: each that exists, once.", min=0),
+    ] = 10_000,
     seed: Annotated[int, option(PERMUTATIONS, "Permutation i follows from the seed and i alone.", min=0)] = 0,
     permutations: Annotated[
         Path | None, option(PERMUTATIONS, "Use these: PALM's permidx or randomise's vectors.")
     ] = None,
     save_permutations: Annotated[bool, option(PERMUTATIONS, "Keep them in results.h5.", "--save-permutations")] = False,
-    method: Annotated[Method, option(PERMUTATIONS, "How nuisance variables are dealt with.")] = Method.FREEDMAN_LANE,
+    method: Annotated[
+        Method,
+        option(PERMUTATIONS, "For nuisance variables: freedman-lane, ter-braak, manly or dekker.", metavar="METHOD"),
+    ] = Method.FREEDMAN_LANE,
     sign_flip: Annotated[
         bool, option(PERMUTATIONS, "Flip signs instead of exchanging subjects.", "--sign-flip")
     ] = False,
     stop_after: Annotated[
-        int, option(PERMUTATIONS, "Stop once each p has this many exceedances; 0: never.", min=0)
+        int, option(PERMUTATIONS, "Stop early: a p is settled by this many exceedances; 0: never.", min=0)
     ] = 0,
-    two_sided: Annotated[bool, option(STATISTICS, "Test contrasts in both directions.", "--two-sided")] = False,
-    pearson: Annotated[bool, option(STATISTICS, "Partial correlations r (R² for F) for t.", "--pearson")] = False,
+    two_sided: Annotated[
+        bool, option(STATISTICS, "Test both directions, not only contrast > 0.", "--two-sided")
+    ] = False,
+    pearson: Annotated[bool, option(STATISTICS, "Partial correlation r in place of t, R² of F.", "--pearson")] = False,
     statistic_scale: Annotated[
         Scale, option(STATISTICS, "What is maximised and enhanced: t as it is, or its z.")
     ] = Scale.T,
-    tfce: Annotated[bool, option(STATISTICS, "Threshold-free cluster enhancement.", "--tfce")] = False,
-    tfce_grid: Annotated[TfceGrid, option(STATISTICS, "The exact integral, or a peer's steps.")] = TfceGrid.EXACT,
-    tfce_h: Annotated[float | None, option(STATISTICS, "Power of height. [default: 2]", "--tfce-H")] = None,
-    tfce_e: Annotated[
-        float | None, option(STATISTICS, "Power of extent. [default: 0.5; surfaces 1]", "--tfce-E")
-    ] = None,
-    tfce_connectivity: Annotated[int, option(STATISTICS, "Neighbours of a voxel in TFCE: 6, 18 or 26.")] = 6,
-    cluster_connectivity: Annotated[int, option(STATISTICS, "Neighbours of a voxel in clusters.")] = 26,
+    tail: Annotated[Tail, option(STATISTICS, "Refine small p-values by a fitted tail.")] = Tail.NONE,
+    tfce: Annotated[bool, option(CLUSTERS, "Threshold-free cluster enhancement.", "--tfce")] = False,
+    tfce_grid: Annotated[
+        TfceGrid,
+        option(CLUSTERS, "The exact integral, or the steps of palm, randomise or nilearn.", metavar="GRID"),
+    ] = TfceGrid.EXACT,
+    tfce_h: Annotated[float | None, option(CLUSTERS, "Power of height. [default: 2]", "--tfce-H")] = None,
+    tfce_e: Annotated[float | None, option(CLUSTERS, "Power of extent. [default: 0.5; surfaces 1]", "--tfce-E")] = None,
+    tfce_connectivity: Annotated[int, option(CLUSTERS, "Neighbours of a voxel in TFCE: 6, 18 or 26.")] = 6,
+    cluster_connectivity: Annotated[int, option(CLUSTERS, "The same in clusters.")] = 26,
     vertex_areas: Annotated[
-        bool, option(STATISTICS, "Vertices count by their mm², or as one each.", "--vertex-areas/--vertex-counts")
+        bool, option(CLUSTERS, "Vertices count by their mm², or as one each.", "--vertex-areas/--vertex-counts")
     ] = True,
     cluster_threshold: Annotated[
-        float | None, option(STATISTICS, "Form clusters at this height, for extent and mass.")
+        float | None, option(CLUSTERS, "Form clusters at this t (or z); test extent and mass.")
     ] = None,
-    tail: Annotated[Tail, option(STATISTICS, "Small p-values from a fitted tail.")] = Tail.NONE,
+    fdr: Annotated[Fdr, option(STATISTICS, "Benjamini-Hochberg, or adaptive as PALM's.")] = Fdr.BH,
     gpus: GpusOption = None,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
@@ -194,7 +209,7 @@ def _print_result(result: "PermuteResult", *, as_json: bool) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    limits = "" if row["p_low"] is None else f"{row['p_low']:.4f}–{row['p_high']:.4f}"
+    limits = "" if row["p_low"] is None else f"{row['p_low']:.3g}–{row['p_high']:.3g}"
     return [
         row["contrast"],
         row["map"] or "",

@@ -114,9 +114,9 @@ def prepare_test(problem: Problem, place: Callable[[NDArray[np.float64]], Array]
     """
     values = problem.values if place is None else place(problem.values)
     design, options = problem.design, problem.options
+    flips = options.sign_flip or problem.permutations.signs is not None
     models = tuple(
-        prepare_model(values, design, contrast, options.method, sign_flip=options.sign_flip)
-        for contrast in design.contrasts
+        prepare_model(values, design, contrast, options.method, sign_flip=flips) for contrast in design.contrasts
     )
     identity, signs = problem.permutations.rows(0, 1)
     observed = tuple(

@@ -2,13 +2,14 @@
 
 from typing import get_args
 
-from thalgpu.engine.inference.model import InferenceOptions, Method, Scale, Tail, TfceGrid
+from thalgpu.engine.inference.model import Fdr, InferenceOptions, Method, Scale, Tail, TfceGrid
 from thalgpu.errors import UsageError
 
 
 def check_options(options: InferenceOptions) -> None:
     """UsageError that names the option, its value and what it may be."""
-    for name, kinds in (("method", Method), ("tfce_grid", TfceGrid), ("statistic_scale", Scale), ("tail", Tail)):
+    choices = {"method": Method, "tfce_grid": TfceGrid, "statistic_scale": Scale, "tail": Tail, "fdr": Fdr}
+    for name, kinds in choices.items():
         allowed = get_args(kinds)
         _require(getattr(options, name) in allowed, name, getattr(options, name), " or ".join(allowed))
     _require(0 <= options.seed < 2**64, "seed", options.seed, "a whole number from 0 to 2^64 − 1")

@@ -84,7 +84,7 @@ def _p_maps(test: Test, null: Null, c: int, measure: Measure, collect: Collect |
     maps: Maps = {} if measure == "stat" else {measure: test.observed[c][measure]}
     if measure in COUNTED:
         p = _own_p(test, null, c, measure, magnitudes, collect)
-        maps |= {f"p{suffix}": p, f"p_fdr{suffix}": false_discovery(p)}
+        maps |= {f"p{suffix}": p, f"p_fdr{suffix}": false_discovery(p, adaptive=test.problem.options.fdr == "bky")}
     parts = test.problem.parts
     corrected = [
         _corrected(test, magnitudes[part.start : part.stop], null.maxima[measure][c, i]) for i, part in enumerate(parts)

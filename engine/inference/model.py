@@ -10,6 +10,7 @@ Method: TypeAlias = Literal["freedman-lane", "ter-braak", "manly", "dekker"]
 TfceGrid: TypeAlias = Literal["exact", "palm", "randomise", "nilearn"]
 Scale: TypeAlias = Literal["t", "z"]
 Tail: TypeAlias = Literal["none", "gpd", "gamma"]
+Fdr: TypeAlias = Literal["bh", "bky"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class InferenceOptions:
     tfce_h, tfce_e : powers of height and extent; None for H = 2, and E = 0.5 in volumes and 1 on surfaces.
     cluster_threshold : clusters are formed at this height (in `statistic_scale`); None for no clusters.
     tail : small p-values from a fitted tail: "gpd", "gamma", or "none".
+    fdr : false discovery rate of Benjamini and Hochberg ("bh"), or the adaptive one of Benjamini, Krieger and Yekutieli
+        ("bky"), which is PALM's, and can be smaller than p itself.
     stop_after : exceedances after which a feature's p-value counts as settled (Besag and Clifford 1991); 0 for never.
     """
 
@@ -118,4 +121,5 @@ class InferenceOptions:
     tfce_e: float | None = None
     cluster_threshold: float | None = None
     tail: Tail = "none"
+    fdr: Fdr = "bh"
     stop_after: int = 0

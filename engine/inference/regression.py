@@ -99,6 +99,9 @@ def prepare_model(
     ------
     NumericsError
         The contrast cannot be estimated; no residual is left, in all or in a variance group.
+    UsageError
+        Dekker's method with variance groups: groups stay with the values while the design is permuted, which makes it
+        far too conservative.
 
     Notes
     -----
@@ -109,6 +112,8 @@ def prepare_model(
     Nuisance directions that no permutation moves (the constant; constants of blocks that are never mixed) are taken out
     of the values here and need no row in the product. The permutations must therefore keep the design's blocks.
     """
+    if method == "dekker" and design.variance_groups is not None:
+        raise UsageError("Dekker's method assumes one variance", remedy="use freedman-lane with variance groups")
     xp = get_namespace(values)
     split = partition(design.matrix, contrast)
     fixed = invariant_directions(len(design.matrix), design.blocks, flips=sign_flip)

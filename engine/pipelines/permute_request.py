@@ -94,7 +94,5 @@ def _check_combinations(request: PermuteRequest) -> None:
     options = request.options
     if options.pearson and request.variance_groups:
         raise UsageError("--pearson assumes one variance", remedy="leave out --variance-groups or --pearson")
-    if options.method != "freedman-lane" and request.variance_groups:
-        raise UsageError("--variance-groups are for --method freedman-lane", remedy="leave one out")
     if request.permutations and options.sign_flip:
         raise UsageError("--permutations says itself which signs are flipped", remedy="leave out --sign-flip")
