@@ -18,6 +18,7 @@ from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inference.regression import Model, prepare_model
 from thalgpu.engine.inference.scales import scaled_statistics
 from thalgpu.engine.inference.spatial import cluster_maps, enhance
+from thalgpu.errors import NumericsError, UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, like, to_host
 from thalgpu.kernels.glm import count_exceedances, tie_threshold
 
@@ -28,6 +29,9 @@ COUNTED: tuple[Measure, ...] = ("stat", "tfce")
 
 NEVER = np.iinfo(np.int32).max
 """In place of a permutation's number: there was none."""
+
+_LARGEST = 1e100
+"""Squares of larger values overflow when they are added up."""
 
 _BATCH_BYTES = 64 * 2**20
 _BATCH_SIZES = (100, 50, 25, 20, 10, 5, 4, 2, 1)  # blocks are of hundreds: batches that they need not share
@@ -56,6 +60,18 @@ class Problem:
     parts: tuple[Part, ...]
     neighbours: tuple[Neighbours | None, ...]
     cluster_neighbours: tuple[Neighbours | None, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no statistic, and to stop on the way through an ordered list of permutations."""
+        if not -_LARGEST <= self.values.min() <= self.values.max() <= _LARGEST:
+            raise NumericsError(
+                f"maps hold NaN, infinity or numbers beyond {_LARGEST:g}", remedy="leave out or fill these features"
+            )
+        if self.options.stop_after and self.permutations.source == "exhaustive":
+            raise UsageError(
+                f"stop_after needs random permutations, and all {self.permutations.n_perm:,} that exist are taken",
+                remedy="leave it out, or ask for fewer permutations",
+            )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Options of a permutation test that cannot be meant, refused before anything is computed."""
 
+from numbers import Integral
 from typing import get_args
 
 from thalgpu.engine.inference.model import Fdr, InferenceOptions, Method, Scale, Tail, TfceGrid
@@ -12,6 +13,8 @@ def check_options(options: InferenceOptions) -> None:
     for name, kinds in choices.items():
         allowed = get_args(kinds)
         _require(getattr(options, name) in allowed, name, getattr(options, name), " or ".join(allowed))
+    for name in ("n_perm", "seed", "stop_after"):
+        _require(isinstance(getattr(options, name), Integral), name, getattr(options, name), "a whole number")
     _require(0 <= options.seed < 2**64, "seed", options.seed, "a whole number from 0 to 2^64 − 1")
     _require(0 <= options.n_perm < 2**31 - 1, "n_perm", options.n_perm, "0 for all that exist, or a number of them")
     _require(options.n_perm != 1, "n_perm", 1, "2 or more: the first is the subjects' own order")

@@ -10,16 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from thalgpu.engine.inference.adjacency import from_sparse
+from thalgpu.engine.inference.arguments import (
+    check_permutations,
+    check_values,
+    design_of_arrays,
+    neighbours_of,
+    numbers,
+    options_of,
+)
 from thalgpu.engine.inference.blocks import Measure, Null, Problem, Test, block_values, merge, prepare_test, run_block
-from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.finish import ContrastResult, finish
-from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.model import Contrast, Neighbours, Part
 from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
-from thalgpu.engine.inference.rank import check_contrasts, check_design
 from thalgpu.engine.inference.stretches import Settling, stretches
-from thalgpu.engine.inference.table_design import tree_from_column
-from thalgpu.errors import NumericsError, UsageError
+from thalgpu.errors import UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host
 
 _NOT_MAPS = frozenset({"effect", "effect_low", "effect_high", "null_max", "n_perm", "permutations", "contrasts"})
@@ -85,7 +89,7 @@ class PermutationTest:
 def permutation_test(
     Y: Array,
     X: ArrayLike,
-    contrasts: ArrayLike | Sequence[Contrast],
+    contrasts: ArrayLike | Contrast | Sequence[Contrast],
     f_tests: Sequence[ArrayLike] | None = None,
     *,
     n_perm: int = 10_000,
@@ -143,18 +147,21 @@ def permutation_test(
     of permutations, in exact TFCE instead of 100 steps unless `tfce_grid="palm"`, and in that positive and negative
     values never form one cluster; from nilearn's `permuted_ols` in that nuisance variables may be part of any contrast.
     """
-    host = np.asarray(to_host(Y), dtype=np.float64)
-    design = _design(np.asarray(X, dtype=np.float64), contrasts, f_tests, blocks, variance_groups)
-    chosen = _options(dict(n_perm=n_perm, seed=seed, tfce=tfce, cluster_threshold=cluster_threshold, **options))
-    _check(host, design, chosen, adjacency)
+    host = numbers("Y", to_host(Y))
+    design = design_of_arrays(X, contrasts, f_tests, blocks, variance_groups)
+    chosen = options_of(dict(n_perm=n_perm, seed=seed, tfce=tfce, cluster_threshold=cluster_threshold, **options))
+    check_values(host, design)
+    around, touching = neighbours_of(adjacency, cluster_adjacency, chosen, host.shape[1])
+    if permutations is None:
+        permutations = plan_permutations(design, chosen)
     problem = Problem(
         host,
         design,
-        permutations or plan_permutations(design, chosen),
+        check_permutations(permutations, design, chosen),
         chosen,
         (Part("", 0, host.shape[1]),),
-        (around := _neighbours(adjacency, host.shape[1]),),
-        (around if cluster_adjacency is None else _neighbours(cluster_adjacency, host.shape[1]),),
+        (around,),
+        (touching,),
     )
     with threadpool_limits(1):
         test = prepare_test(problem, get_namespace(Y).asarray if is_device(Y) else None)
@@ -165,6 +172,8 @@ def permutation_test(
 
 def run_all(test: Test, n_jobs: int = 1) -> Null:
     """All permutations of a test, block by block, on threads; as many as `stop_after` asks for."""
+    if n_jobs < 1:
+        raise UsageError(f"n_jobs {n_jobs} is not possible", remedy="1 or more threads")
     cuts = stretches(test.problem.permutations.n_perm)
     if n_jobs == 1:
         return _merged(test, (run_block(test, *cut) for cut in cuts))
@@ -189,77 +198,6 @@ def _values(
     """Magnitudes of some features under every permutation."""
     cuts = stretches(null.stretches[0][1])
     return np.concatenate([block_values(test, measure, contrast, features, *cut) for cut in cuts])
-
-
-def _design(
-    matrix: NDArray[np.float64],
-    contrasts: ArrayLike | Sequence[Contrast],
-    f_tests: Sequence[ArrayLike] | None,
-    blocks: ArrayLike | None,
-    variance_groups: ArrayLike | None,
-) -> Design:
-    """The arrays as a checked design, its columns and contrasts called by their numbers."""
-    if matrix.ndim != 2:
-        raise UsageError(f"X must be a matrix of subjects by columns, not of shape {matrix.shape}")
-    columns = tuple(f"x{number}" for number in range(1, matrix.shape[1] + 1))
-    check_design(matrix, columns)
-    asked = _contrasts(contrasts, f_tests, len(columns))
-    check_contrasts(matrix, columns, asked)
-    labels = None if blocks is None else np.asarray(blocks)
-    if labels is not None and labels.ndim == 1:
-        labels = tree_from_column(labels, whole=False)
-    groups = None if variance_groups is None else np.unique(np.asarray(variance_groups), return_inverse=True)[1]
-    for name, given in (("blocks", labels), ("variance_groups", groups)):
-        if given is not None and len(given) != len(matrix):
-            raise UsageError(f"{name} has {len(given)} rows, X has {len(matrix)}")
-    return Design(matrix, columns, asked, blocks=labels, variance_groups=groups)
-
-
-def _contrasts(
-    contrasts: ArrayLike | Sequence[Contrast], f_tests: Sequence[ArrayLike] | None, n_columns: int
-) -> tuple[Contrast, ...]:
-    given = list(contrasts) if isinstance(contrasts, Sequence) else None
-    if given and all(isinstance(one, Contrast) for one in given):
-        return tuple(given)
-    weights = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
-    if weights.shape[1] != n_columns:
-        raise UsageError(f"contrasts of {weights.shape[1]} weights for {n_columns} columns of X")
-    asked = [Contrast(f"c{c}", f"c{c}", row[None], "t") for c, row in enumerate(weights, start=1)]
-    for number, test in enumerate(f_tests or (), start=len(asked) + 1):
-        rows = np.asarray(test, dtype=np.float64)
-        if rows.shape == (len(weights),) and np.isin(rows, (0, 1)).all():
-            rows = weights[rows == 1]
-        asked.append(Contrast(f"c{number}", f"c{number}", np.atleast_2d(rows), "f"))
-    return tuple(asked)
-
-
-def _options(given: dict[str, Any]) -> InferenceOptions:
-    unknown = sorted(set(given) - {field.name for field in fields(InferenceOptions)})
-    if unknown:
-        raise UsageError(f"permutation_test has no option {unknown[0]!r}")
-    options = InferenceOptions(**given)
-    check_options(options)
-    return options
-
-
-def _check(values: NDArray[np.float64], design: Design, options: InferenceOptions, adjacency: object) -> None:
-    if values.ndim != 2 or not values.size:
-        raise UsageError(f"Y must be a matrix of subjects by features, not of shape {values.shape}")
-    if len(values) != len(design.matrix):
-        raise UsageError(f"Y has {len(values)} rows, X has {len(design.matrix)}", remedy="one row a subject in both")
-    if not np.isfinite(values).all():
-        raise NumericsError("Y holds NaN or Inf", remedy="leave out or fill these features")
-    if adjacency is None and (options.tfce or options.cluster_threshold is not None):
-        raise UsageError("tfce and cluster_threshold need adjacency", remedy="say which features touch")
-
-
-def _neighbours(adjacency: Any, n_features: int) -> Neighbours | None:
-    """Neighbours as they are, or of a SciPy sparse matrix: symmetric, without itself."""
-    known = adjacency is None or isinstance(adjacency, Neighbours)
-    found: Neighbours | None = adjacency if known else from_sparse(adjacency)
-    if found is not None and len(found.sizes) != n_features:
-        raise UsageError(f"adjacency of {len(found.sizes)} features, Y has {n_features}")
-    return found
 
 
 def _record(results: Sequence[ContrastResult], problem: Problem, Y: Array) -> PermutationTest:
