@@ -65,7 +65,7 @@ def use_gpu(number: int | None) -> Iterator[Place]:
     except cupy.cuda.memory.OutOfMemoryError as error:
         raise ResourceError(
             f"GPU {number} is out of memory: {error}",
-            remedy="use a parcellation as --cortex, a larger GPU, or the CPU with --gpus 0",
+            remedy="use a larger GPU, or the CPU with --gpus 0",
         ) from error
 
 

@@ -121,7 +121,7 @@ class Workers:
         died: list[Task] = []
         yield from self._drain(function, [task], died)
         if died and not self._interrupts.requested:
-            remedy = "it may have run out of memory: use fewer --workers or a smaller --cortex"
+            remedy = "it may have run out of memory: use fewer --workers"
             yield Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
         self._close()
 

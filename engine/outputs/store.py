@@ -101,13 +101,7 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
     ThalgpuError
         When a dataset or an attribute holds NaN or Inf: no such number may leave the engine.
     """
-    arrays = {name: _storable(name, datasets[name], path) for name in sorted(datasets)}
-    listing = {
-        name: {"dtype": array.dtype.name, "shape": array.shape, "sha256": _array_sha256(array)}
-        for name, array in arrays.items()
-    }
-    texts = {name: _to_text(value) for name, value in {**attributes, _KEY: key, _DATASETS: listing}.items()}
-    texts[_CONTENT] = content = _content_sha256(texts)
+    arrays, texts = _settled(path, datasets, attributes, key)
     buffer = io.BytesIO()
     timeless = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
     timeless.set_obj_track_times(False)
@@ -123,7 +117,12 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
             raw = text.encode()
             file.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", len(raw))))
     write_bytes(path, buffer.getbuffer())
-    return content
+    return texts[_CONTENT]
+
+
+def record_content(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any], *, key: str) -> str:
+    """The SHA-256 that `write_record` would return; nothing is written, and `path` is for messages only."""
+    return _settled(path, datasets, attributes, key)[1][_CONTENT]
 
 
 def read_record(path: Path, expected: Mapping[str, DatasetSpec]) -> Record:
@@ -225,6 +224,19 @@ def _verified_array(
     if not np.isfinite(array).all():
         raise InputError(path, "it holds NaN or Inf", at=name, remedy=REMEDY)
     return array
+
+
+def _settled(
+    path: Path, datasets: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any], key: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Datasets as they are stored, and all root attributes."""
+    arrays = {name: _storable(name, datasets[name], path) for name in sorted(datasets)}
+    listing = {
+        name: {"dtype": array.dtype.name, "shape": array.shape, "sha256": _array_sha256(array)}
+        for name, array in arrays.items()
+    }
+    texts = {name: _to_text(value) for name, value in {**attributes, _KEY: key, _DATASETS: listing}.items()}
+    return arrays, {**texts, _CONTENT: _content_sha256(texts)}
 
 
 def _storable(name: str, array: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.executor import Outcome, Result, Task, Workers
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_interrupts
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import Measure, Null, merge, prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
 from thalgpu.engine.inference.stretches import Settling, stretches
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
+from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
-from thalgpu.engine.pipelines.permute_folder import check_same_test, write_folder_files
+from thalgpu.engine.pipelines.permute_folder import claim_folder, write_folder_files
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
-from thalgpu.engine.pipelines.permute_records import read_null, write_null, write_problem
+from thalgpu.engine.pipelines.permute_records import problem_content, read_null, write_null, write_problem
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.permute_stage import (
     RESULT_VERSION,
@@ -32,6 +32,7 @@ from thalgpu.engine.pipelines.permute_stage import (
     run_values_task,
 )
 from thalgpu.engine.progress import Event, Progress, silent
+from thalgpu.errors import ResourceError
 
 
 @dataclass
@@ -80,13 +81,12 @@ def run_permute(
     prepared = prepared or prepare_permute(request)
     check_space(request.out, prepared.plan.disk_bytes)
     plan = prepared.plan
-    with (
-        hold(request.out),
-        catch_interrupts() as interrupts,
-        Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus) as workers,
-    ):
+    with hold(request.out), catch_interrupts() as interrupts:
         sweep_temporaries(request.out)
-        result = _Run(request, prepared, progress, interrupts, workers).run()
+        with Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus) as workers:
+            result = _Run(request, prepared, progress, interrupts, workers).run()
+        if result.interrupted is None:
+            _remove_blocks(request.out)  # now that nobody is at work on one that came too late to be needed
     result.seconds = time.perf_counter() - started
     return result
 
@@ -104,17 +104,18 @@ class _Run:
     ) -> None:
         self.request, self.prepared, self.progress = request, prepared, progress
         self.interrupts, self.workers = interrupts, workers
-        self.folder = request.out / "blocks"
+        self.folder = _blocks(request.out)
         self.cuts = stretches(prepared.problem.permutations.n_perm)
         self.result = PermuteResult(request.out, warnings=prepared.warnings, n_blocks=len(self.cuts))
 
     def run(self) -> PermuteResult:
         """Blocks, then p-values, files and report."""
         request, prepared = self.request, self.prepared
-        content = write_problem(self.problem, prepared.problem)
+        content = problem_content(self.problem, prepared.problem)
         key = config_key(RESULT_VERSION, content)
-        check_same_test(request, key)
+        claim_folder(request, key)
         write_folder_files(request, key)
+        write_problem(self.problem, prepared.problem)
         null = self._null(content, key)
         if null is not None:
             self._write(self._finish(null, content), key)
@@ -136,8 +137,6 @@ class _Run:
         null = self._run_blocks(content)
         if null is not None:
             write_null(whole, null, key)
-            for path in self.folder.glob("block-*.h5"):
-                path.unlink(missing_ok=True)
         return null
 
     def _run_blocks(self, content: str) -> Null | None:
@@ -166,12 +165,11 @@ class _Run:
             yield task.record
         number, began = len(finished), time.perf_counter()
         for outcome in self.workers.run(run_block_task, [task for task in tasks if task not in finished]):
-            if outcome.result is None:
-                raise outcome.error or AssertionError("a block ended without result and error")
+            record = _result(outcome)
             number += 1
             self._tell(outcome.task, number, time.perf_counter() - began)
             began = time.perf_counter()
-            yield outcome.result
+            yield record
 
     def _tell(self, task: BlockTask, number: int, seconds: float) -> None:
         self.progress(Event("step", f"{task.start + 1:,}–{task.stop:,}", number, len(self.cuts), seconds))
@@ -199,9 +197,7 @@ class _Run:
         tasks = [ValuesTask(self.problem, content, *cut, measure, contrast, features) for cut in cuts]
         found: dict[int, NDArray[np.float64]] = {}
         for outcome in self.workers.run(run_values_task, tasks):
-            if outcome.result is None:
-                raise outcome.error or AssertionError("a block ended without result and error")
-            found[outcome.task.start] = outcome.result
+            found[outcome.task.start] = _result(outcome)
         if len(found) < len(tasks):
             raise Interrupted(self.interrupts.signal_number or 0)
         return np.concatenate([found[start] for start in sorted(found)])
@@ -211,8 +207,28 @@ class _Run:
 
         request, prepared = self.request, self.prepared
         self.progress(Event("stage", "results", total=1))
-        remove_results(request.out)
         self.result.found = split_results(prepared, results)
-        write_outputs(request, prepared, self.result.found, key)
+        written = write_outputs(request, prepared, self.result.found, key)
         write_report(request, prepared, self.result.found)
+        remove_results(request.out, but={*written, request.out / "report.html"})
         self.progress(Event("step", "written", 1, 1))
+
+
+def _blocks(out: Path) -> Path:
+    """Where the problem and the blocks' records are."""
+    return out / "blocks"
+
+
+def _remove_blocks(out: Path) -> None:
+    with disk_errors(out):
+        for path in _blocks(out).glob("block-*.h5"):
+            path.unlink(missing_ok=True)
+
+
+def _result(outcome: Outcome[Task, Result]) -> Result:
+    """What came of a block; its error otherwise."""
+    if isinstance(outcome.error, MemoryError):
+        raise ResourceError("out of memory", remedy="use fewer --workers, or test fewer components at once")
+    if outcome.result is None:
+        raise outcome.error or AssertionError("a block ended without result and error")
+    return outcome.result

@@ -4,8 +4,10 @@ import tomllib
 from dataclasses import asdict
 from typing import Any
 
+from thalgpu.engine.inputs.map_neighbours import mesh_files
 from thalgpu.engine.inputs.region_files import absolute_argument
 from thalgpu.engine.outputs.sidecars import write_dataset_files, write_toml
+from thalgpu.engine.pipelines.permute_outputs import remove_results
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.errors import InputError, UsageError
 
@@ -13,22 +15,42 @@ _FILES = ("design", "contrasts", "f_tests", "permutations")
 _NOT_OPTIONS = ("maps", "options", "out", "workers", "memory", "gpus", "overwrite")
 
 
-def check_same_test(request: PermuteRequest, key: str) -> None:
-    """UsageError when the folder holds results, or blocks, of another test, unless they may be replaced."""
+def claim_folder(request: PermuteRequest, key: str) -> None:
+    """Make sure that the folder's results, if it has some, are of this test.
+
+    Results of another one are removed where they may be replaced, before anything says that they are of this test.
+
+    Raises
+    ------
+    UsageError
+        The folder holds another test, or the results of another command.
+    InputError
+        Nobody knows what it holds.
+    """
     path = request.out / "config.toml"
-    if request.overwrite or not path.exists():
+    if not path.exists():
         return
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))["test"]["key"]
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = document["test"]["key"] if "permute" in document else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, "cannot be read, so that nobody knows what was tested here", remedy="--overwrite, or another --out"
-        ) from error
-    if found != key:
+        if not request.overwrite:
+            raise InputError(
+                path,
+                "cannot be read, so that nobody knows what was tested here",
+                remedy="--overwrite, or another --out",
+            ) from error
+        found = ""
+    if found is None:
+        raise UsageError(f"{request.out} holds results of another command", remedy="choose another --out")
+    if found == key:
+        return
+    if not request.overwrite:
         raise UsageError(
             f"{request.out} holds another test: other maps, subjects, design or options",
             remedy="choose another --out, or --overwrite to replace it",
         )
+    remove_results(request.out)
 
 
 def write_folder_files(request: PermuteRequest, key: str) -> None:
@@ -49,6 +71,8 @@ def resolved_options(request: PermuteRequest) -> dict[str, Any]:
     for name in ("mask", "atlas"):
         if options[name] is not None:
             options[name] = absolute_argument(options[name])
+    if request.surface is not None:
+        options["surface"] = ",".join(str(path.absolute()) for path in mesh_files(request.surface))
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in options.items()

@@ -1,6 +1,6 @@
 """Files of a permutation test: maps or a table of each contrast, results.h5, peaks.tsv, summary.tsv."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from thalgpu.engine.inference.finish import ContrastResult
 from thalgpu.engine.inference.peaks import PEAK_COLUMNS, Findings, Places, peaks_table
 from thalgpu.engine.inputs.model import LEFT, RIGHT, CiftiGrid, Region
 from thalgpu.engine.inputs.subject_maps import SubjectMaps
+from thalgpu.engine.outputs.atomic import disk_errors
 from thalgpu.engine.outputs.inference_results import write_results
 from thalgpu.engine.outputs.sidecars import hashed_inputs, write_table
 from thalgpu.engine.outputs.stat_maps import stat_map_stem, write_result_table, write_stat_map
@@ -24,7 +25,7 @@ from thalgpu.engine.report.permute_page import ALPHA
 DECIDING: tuple[Measure, ...] = ("tfce", "cluster_mass", "cluster_extent", "stat")
 """The first of these that was asked for says what is significant."""
 
-_STALE = ("*_statmap.*", "*results.h5", "*results.tsv", "peaks.tsv", "summary.tsv", "report.html")
+_RESULTS = ("*_statmap.*", "*results.h5", "*results.tsv", "peaks.tsv", "summary.tsv", "report.html")
 
 _FILE_NAMES = {
     "p": "p",
@@ -92,27 +93,33 @@ def split_results(prepared: PermutePrepared, results: Sequence[ContrastResult]) 
     ]
 
 
-def write_outputs(request: PermuteRequest, prepared: PermutePrepared, found: Sequence[PartResult], key: str) -> None:
-    """Everything but the report."""
+def write_outputs(
+    request: PermuteRequest, prepared: PermutePrepared, found: Sequence[PartResult], key: str
+) -> set[Path]:
+    """Everything but the report; returns the files."""
     out = request.out
+    written = {out / "peaks.tsv", out / "summary.tsv"}
     for number, maps in enumerate(prepared.maps):
         mine = [one for one in found if one.number == number]
-        _write_record(request, prepared, mine, maps, key)
+        written.add(_write_record(request, prepared, mine, maps, key))
         if maps.space is None:
-            _write_table(out, mine, maps)
+            written.add(_write_table(out, mine, maps))
         else:
             for one in mine:
-                _write_images(out, prepared, one)
+                written.update(_write_images(out, prepared, one))
     write_table(out / "peaks.tsv", PEAK_COLUMNS, [row for one in found for row in one.peaks])
     summary = [summary_row(one) for one in found]
     write_table(out / "summary.tsv", list(summary[0]), summary)
+    return written
 
 
-def remove_results(out: Path) -> None:
-    """Remove what an earlier test left in the folder."""
-    for pattern in _STALE:
-        for path in out.glob(pattern):
-            path.unlink(missing_ok=True)
+def remove_results(out: Path, but: Collection[Path] = ()) -> None:
+    """Remove what an earlier test, or an earlier run of this one, left in the folder."""
+    with disk_errors(out):
+        for pattern in _RESULTS:
+            for path in out.glob(pattern):
+                if path not in but:
+                    path.unlink(missing_ok=True)
 
 
 def summary_row(one: PartResult) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _places(prepared: PermutePrepared, number: int) -> Places:
 
 def _write_record(
     request: PermuteRequest, prepared: PermutePrepared, mine: Sequence[PartResult], maps: SubjectMaps, key: str
-) -> None:
+) -> Path:
     features: dict[str, NDArray[Any]] = {"kept": maps.kept}
     if maps.space is not None and maps.space.ijk is not None:
         features["voxel_ijk"] = maps.space.ijk
@@ -196,9 +203,9 @@ def _write_record(
         rows, signs = prepared.problem.permutations.rows(0, mine[0].result.n_perm)
         signed = (rows + 1) * (1 if signs is None else signs.astype(np.int32))
         permutations = {one.result.contrast.label: signed for one in mine}
-    prefix = f"{maps.name}_" if maps.name else ""
+    path = request.out / f"{maps.name}{'_' if maps.name else ''}results.h5"
     write_results(
-        request.out / f"{prefix}results.h5",
+        path,
         contrasts={one.result.contrast.label: one.maps for one in mine},
         null={
             one.result.contrast.label: {str(measure): maxima for measure, maxima in one.null.items()} for one in mine
@@ -208,6 +215,7 @@ def _write_record(
         attributes=_about_all(prepared, mine),
         key=key,
     )
+    return path
 
 
 def _about_all(prepared: PermutePrepared, mine: Sequence[PartResult]) -> dict[str, Any]:
@@ -234,13 +242,15 @@ def _about_contrast(result: ContrastResult) -> dict[str, Any]:
     }
 
 
-def _write_table(out: Path, mine: Sequence[PartResult], maps: SubjectMaps) -> None:
+def _write_table(out: Path, mine: Sequence[PartResult], maps: SubjectMaps) -> Path:
     names = maps.feature_names or tuple(f"feature {position + 1}" for position in maps.kept.tolist())
     columns = {f"{one.result.contrast.label}_{stat}": values for one in mine for stat, values in _named_maps(one)}
-    write_result_table(out / f"{maps.name}{'_' if maps.name else ''}results.tsv", names, columns)
+    path = out / f"{maps.name}{'_' if maps.name else ''}results.tsv"
+    write_result_table(path, names, columns)
+    return path
 
 
-def _write_images(out: Path, prepared: PermutePrepared, one: PartResult) -> None:
+def _write_images(out: Path, prepared: PermutePrepared, one: PartResult) -> Iterator[Path]:
     space = one.maps_of.space
     assert space is not None
     about = _about_contrast(one.result) | {
@@ -258,7 +268,7 @@ def _write_images(out: Path, prepared: PermutePrepared, one: PartResult) -> None
         degrees = ()
     for stat, values in _named_maps(one):
         stem = stat_map_stem(out, one.result.contrast.label, stat, one.maps_of.name)
-        write_stat_map(stem, values, space, stat, degrees=degrees, about={"StatisticName": stat, **about})
+        yield from write_stat_map(stem, values, space, stat, degrees=degrees, about={"StatisticName": stat, **about})
 
 
 def _named_maps(one: PartResult) -> Iterator[tuple[str, NDArray[np.float64]]]:

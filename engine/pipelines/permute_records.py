@@ -11,15 +11,26 @@ from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.blocks import Null, Problem
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
 from thalgpu.engine.inference.permutation_set import PermutationSet, permutations_from_file, plan_permutations
-from thalgpu.engine.outputs.store import DatasetSpec, Record, read_attributes, read_record, write_record
+from thalgpu.engine.outputs.store import DatasetSpec, Record, read_attributes, read_record, record_content, write_record
 
+_KEY = "problem"
 _NULL_KINDS = ("maxima", "counts", "first_hits")
 
 
 def write_problem(path: Path, problem: Problem) -> str:
     """Write all that a worker needs; returns the SHA-256 of the content, which is the problem's identity."""
+    return write_record(path, *_written(problem), key=_KEY)
+
+
+def problem_content(path: Path, problem: Problem) -> str:
+    """What `write_problem` would return; nothing is written, and `path` is for messages only."""
+    return record_content(path, *_written(problem), key=_KEY)
+
+
+def _written(problem: Problem) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Datasets and attributes of a problem's record."""
     design = problem.design
-    datasets = {
+    datasets: dict[str, NDArray[Any]] = {
         "values": problem.values,
         "matrix": design.matrix,
         "weights": np.concatenate([contrast.weights for contrast in design.contrasts]),
@@ -43,7 +54,7 @@ def write_problem(path: Path, problem: Problem) -> str:
         "dimensions": [graph.dimensions for graph in graphs],
         "permutations": problem.permutations.fingerprint,
     }
-    return write_record(path, datasets, attributes, key="problem")
+    return datasets, attributes
 
 
 def read_problem(path: Path) -> tuple[Problem, str]:
