@@ -1,0 +1,1 @@
+"""Group gradients compared under permutation: each permutation with its own group connectivity and eigenvectors."""
