@@ -1,17 +1,20 @@
-"""B8: how time grows with voxels, targets, time points and subjects: fitted exponents."""
+"""B8: how time grows with voxels, targets, time points, subjects and permutations: fitted exponents."""
 
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from thalgpu.bench._maps import CONTRAST, best_seconds, simulated_cohort
 from thalgpu.bench._result import BenchResult
 from thalgpu.engine.config import GradientOptions
 from thalgpu.engine.gradients.subject import subject_gradients
+from thalgpu.engine.inference.permutation_test import permutation_test
 from thalgpu.engine.pipelines.gradients import run_gradients
 from thalgpu.engine.pipelines.prepare import GradientsRequest
 from thalgpu.engine.simulate.cohort import simulate_cohort
@@ -30,6 +33,10 @@ def run(*, threads: int, quick: bool) -> list[BenchResult]:
             "time points T": (_exponent(lambda size: _subject(n, m, size), _sizes(t, quick)), "<= 1.05"),
         }
     exponents["subjects S"] = (_subjects(quick), "<= 1.05")
+    shape = f"n={n} m={m} T={t} but for the size that grows"
+    notes = dict.fromkeys(exponents, shape)
+    exponents["permutations P"] = (_permutations(threads, quick), "<= 1.05")
+    notes["permutations P"] = "with TFCE, of 2,248 voxels of 84 subjects" if not quick else "with TFCE"
     return [
         BenchResult(
             claim="B8",
@@ -40,7 +47,7 @@ def run(*, threads: int, quick: bool) -> list[BenchResult]:
             ref_seconds=None,
             unit="exponent",
             target=target,
-            note=f"n={n} m={m} T={t} but for the size that grows",
+            note=notes[name],
         )
         for name, (exponent, target) in exponents.items()
     ]
@@ -67,6 +74,17 @@ def _subject(n_voxels: int, n_targets: int, n_timepoints: int) -> float:
             subject_gradients(subject.seed_ts, subject.target_ts, GradientOptions())
         best = min(best, perf_counter() - began)
     return best
+
+
+def _permutations(threads: int, quick: bool) -> float:
+    cohort = simulated_cohort(20, 200) if quick else simulated_cohort(84, 2_248)
+    matrix, neighbours = cohort.matrix, cohort.neighbours
+    test = partial(permutation_test, cohort.values, matrix, CONTRAST, adjacency=neighbours, tfce=True, n_jobs=threads)
+
+    def measure(n_perm: int) -> float:
+        return best_seconds(lambda: test(n_perm=n_perm), 2)
+
+    return _exponent(measure, [100, 200] if quick else [500, 1_000, 2_000, 4_000, 8_000])
 
 
 def _subjects(quick: bool) -> float:

@@ -26,7 +26,7 @@ from thalgpu.bench._result import BenchResult
 from thalgpu.errors import UsageError
 
 COLUMNS = ("claim", "what", "ours", "reference", "ratio", "target", "met")
-PACKAGES = ("numpy", "scipy", "nibabel", "h5py", "brainspace", "nilearn")
+PACKAGES = ("numpy", "scipy", "numba", "nibabel", "h5py", "brainspace", "nilearn", "tfce")
 
 
 @dataclass(frozen=True)
