@@ -108,8 +108,9 @@ def gamma_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray
 
     Returns
     -------
-    (n_features,) float64, never 0: counted where the null does not vary, 1/n_perm beyond the upper end of a
-    distribution that has one (negative skewness).
+    (n_features,) float64, never 0: counted where the null does not vary, 1 where every permutation reaches what was
+    observed (outside clusters, where few permutations have any), 1/n_perm beyond the upper end of a distribution that
+    has one (negative skewness).
 
     Notes
     -----
@@ -123,7 +124,7 @@ def gamma_p(observed: NDArray[np.float64], null: NDArray[np.float64]) -> NDArray
     skewness, varies = np.broadcast_to(skewness, counted.shape), np.broadcast_to(varies, counted.shape)
     z = (observed - mean) / safe
     p = np.where(np.abs(skewness) < _NO_SKEW, ndtr(-z), _pearson_survival(z, skewness))
-    p = np.where(varies, p, counted)
+    p = np.where(varies & (counted < 1), p, counted)
     return np.maximum(np.where(p > 0, p, np.where(skewness < 0, 1 / len(null), _SMALLEST)), _SMALLEST)
 
 

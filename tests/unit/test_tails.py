@@ -184,3 +184,9 @@ def test_gamma_p_takes_a_column_a_feature(rng):
     observed = null.max(axis=0)
     single = [gamma_p(observed[[i]], null[:, i])[0] for i in range(4)]
     np.testing.assert_allclose(gamma_p(observed, null), single, rtol=1e-12)
+
+
+def test_gamma_p_outside_clusters_is_one_where_hardly_a_permutation_has_any():
+    """Nearly all maxima are 0: so is the curve's p of 0, for which everything would be significant."""
+    maxima = np.append([5.0, 3.0], np.zeros(998))
+    np.testing.assert_array_equal(gamma_p(np.array([0.0, 0.0]), maxima), 1.0)
