@@ -89,6 +89,7 @@ def welch(
     |E_b|² − 2 A·A_b + A'C_b A.
     """
     xp, n_groups = get_namespace(values), groups.n_groups
+    values = xp.where(total > 0, values, 0.0)  # else rounding would tell permutations apart by their df
     n_perm, n_directions, n_subjects = rows.shape
     member = like((places[:, None, :] == np.arange(n_groups)[:, None]).astype(np.float64), values)
     masked = (member[:, :, None, :] * rows[:, None]).reshape(n_perm, -1, n_subjects)
