@@ -42,6 +42,8 @@ def design_of_arrays(
     check_design(matrix, columns)
     asked = _t_contrasts(contrasts, len(columns))
     asked += _f_tests(f_tests, asked)
+    if not asked:
+        raise UsageError("no contrasts and no F tests", remedy="give a row of weights a contrast")
     check_contrasts(matrix, columns, asked)
     tree = None if blocks is None else _labels("blocks", blocks, len(matrix))
     if tree is not None and tree.ndim == 1:
@@ -109,7 +111,9 @@ def _t_contrasts(given: ArrayLike | Contrast | Sequence[Contrast], n_columns: in
     if records and len(records) == len(listed):
         return records
     weights = np.atleast_2d(numbers("contrasts", given))
-    if weights.ndim != 2 or weights.shape[1] != n_columns or not len(weights):
+    if not weights.size:
+        return ()  # F tests only
+    if weights.ndim != 2 or weights.shape[1] != n_columns:
         raise UsageError(f"contrasts of shape {weights.shape}, X has {n_columns} columns", remedy="a row a contrast")
     return tuple(Contrast(f"c{c}", f"c{c}", row[None], "t") for c, row in enumerate(weights, start=1))
 

@@ -112,7 +112,7 @@ def permutation_test(
         One map a row. CuPy arrays are worked on where they are.
     X : (n_subjects, n_columns)
         Design matrix, used as it is: include the intercept or group columns.
-    contrasts : (n_columns,) or (n_contrasts, n_columns), or `Contrast` records.
+    contrasts : (n_columns,) or (n_contrasts, n_columns), or `Contrast` records; [] for F tests only.
     f_tests : each (n_rows, n_columns) weights, or 0/1 of length n_contrasts which contrasts are tested jointly.
     n_perm : permutations, the identity included; 0, or no fewer than exist, takes each once.
     seed : permutation i follows from (seed, i) alone.

@@ -61,7 +61,7 @@ REFUSED = {
     "unknown option": (lambda Y: permutation_test(Y, X, DIFFERENCE, twosided=True), UsageError, "'twosided'"),
     "unknown method": (lambda Y: permutation_test(Y, X, DIFFERENCE, method="shuffle"), UsageError, "freedman-lane"),
     "contrast too short": (lambda Y: permutation_test(Y, X, [1, -1]), UsageError, "X has 3 columns"),
-    "no contrasts": (lambda Y: permutation_test(Y, X, np.empty((0, 3))), UsageError, "a row a contrast"),
+    "no contrasts": (lambda Y: permutation_test(Y, X, np.empty((0, 3))), UsageError, "no contrasts and no F tests"),
     "contrast of zeros": (lambda Y: permutation_test(Y, X, [0, 0, 0]), NumericsError, "'c1' is zero"),
     "contrast with NaN": (lambda Y: permutation_test(Y, X, [1, np.nan, 0]), NumericsError, "not finite"),
     "F test of no contrast": (
