@@ -110,9 +110,11 @@ def _design(request: PermuteRequest, maps: SubjectMaps) -> tuple[Design, Sequenc
     if ids is None:
         ids = _ids_by_order(len(maps.values), table.ids, request.design)
     matched = match_subjects(ids, table, request.missing)
+    # in the table's order, which a file of permutations means, and which does not depend on how the maps are named
+    rows = matched.table.rows(np.argsort([table.ids.index(one) for one in matched.table.ids]).tolist())
     design = design_from_table(
-        matched.table.columns,
-        matched.table.ids,
+        rows.columns,
+        rows.ids,
         request.formula,
         request.contrast,
         request.f_test,
