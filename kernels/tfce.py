@@ -1,5 +1,7 @@
 """Threshold-free cluster enhancement: the clusters of each map at every height, from its max-tree."""
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,12 @@ _WORK_NUMBERS = 3
 _WORK_BYTES = 2**28
 """Memory for the maps that are worked on at once, in that case."""
 _THREADS = 256
+
+_FEW = 64
+"""Values that are put in order one by one, beside a 64th of all."""
+
+Places: TypeAlias = NDArray[np.uint32]
+"""Not signed, since Numba asks of every signed index whether it counts from the end."""
 
 
 def tfce(maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Array, extent_power: float, /) -> Array:
@@ -84,8 +92,9 @@ def _on_device(
 
 def _on_host(maps: Array, integrals: Array, indptr: Array, indices: Array, sizes: Array, extent_power: float) -> Array:
     maps, integrals = np.ascontiguousarray(maps), np.ascontiguousarray(integrals)
+    edges, neighbours = np.ascontiguousarray(indptr).view(np.uint32), np.ascontiguousarray(indices).view(np.uint32)
     enhanced = np.zeros_like(maps)
-    _enhance(maps, maps.view(np.uint64), integrals, indptr, indices, sizes, float(extent_power), enhanced)
+    _enhance(maps, maps.view(np.uint64), integrals, edges, neighbours, sizes, float(extent_power), enhanced)
     return enhanced
 
 
@@ -94,76 +103,100 @@ def _enhance(
     maps: NDArray[np.float64],
     bits: NDArray[np.uint64],
     integrals: NDArray[np.float64],
-    indptr: NDArray[np.int32],
-    indices: NDArray[np.int32],
+    indptr: Places,
+    indices: Places,
     sizes: NDArray[np.float64],
     extent_power: float,
     enhanced: NDArray[np.float64],
 ) -> None:
     """Map after map, in memory that they share."""
     n_elements = maps.shape[1]
-    order, spare = np.empty(n_elements, np.int32), np.empty(n_elements, np.int32)
+    order, spare = np.empty(n_elements, np.uint32), np.empty(n_elements, np.uint32)
     digits = np.empty((8, 256), np.int32)
-    rank, parent = np.empty(n_elements, np.int32), np.empty(n_elements, np.int32)
-    leader, members, top = np.empty((3, n_elements), np.int32)
-    touching = np.empty(np.max(np.diff(indptr)) if n_elements else 0, np.int32)
+    rank, parent = np.empty(n_elements, np.uint32), np.empty(n_elements, np.uint32)
+    leader, top = np.empty(n_elements, np.uint32), np.empty(n_elements, np.uint32)
+    touching = np.empty(np.max(np.diff(indptr)) if n_elements else 0, np.uint32)
     size, extent, total = np.empty(n_elements), np.empty(n_elements), np.empty(n_elements + 1)
     for row in range(maps.shape[0]):
         descending = _descending(maps[row], bits[row], order, spare, digits)
-        _grow(descending, indptr, indices, sizes, rank, touching, leader, members, top, size, parent, extent)
+        _grow(descending, indptr, indices, sizes, rank, touching, leader, top, size, parent, extent)
         _integrate(descending, integrals[row], parent, extent, extent_power, total, enhanced[row])
 
 
 @compiled
 def _descending(
-    values: NDArray[np.float64],
-    bits: NDArray[np.uint64],
-    order: NDArray[np.int32],
-    spare: NDArray[np.int32],
-    digits: NDArray[np.int32],
-) -> NDArray[np.int32]:
+    values: NDArray[np.float64], bits: NDArray[np.uint64], order: Places, spare: Places, digits: NDArray[np.int32]
+) -> Places:
     """Places of the positive values, the highest first, equal ones in the order of their places.
 
-    A radix sort, byte by byte: the bits of positive doubles rise with their values.
+    The bits of positive doubles rise with their values. By their upper half, which tells values apart that differ by a
+    millionth, places are sorted byte by byte; the few that are left in disorder are then moved one by one, unless they
+    are many: then all bytes count.
     """
-    byte = np.uint64(255)
     count = 0
-    digits[:] = 0
     for place in range(values.size):
-        if values[place] > 0:
-            order[count] = place
-            count += 1
-            for digit in range(8):
-                digits[digit, (bits[place] >> np.uint64(8 * digit)) & byte] += 1
-    for digit in range(8):
+        order[count] = place
+        count += values[place] > 0
+    ordered, spare = _by_bytes(bits, order[:count], spare[:count], digits, 4)
+    falls = 0
+    for j in range(1, count):
+        falls += bits[ordered[j - 1]] < bits[ordered[j]]
+    if falls > _FEW + count // 64:
+        ordered, spare = _by_bytes(bits, ordered, spare, digits, 0)
+    elif falls > 0:
+        _insert(bits, ordered)
+    return ordered
+
+
+@compiled
+def _by_bytes(
+    bits: NDArray[np.uint64], order: Places, spare: Places, digits: NDArray[np.int32], first: int
+) -> tuple[Places, Places]:
+    """Radix sort of places by the bytes of their bits from the `first`, 0 the lowest, on: in order, and the other."""
+    byte = np.uint64(255)
+    digits[first:] = 0
+    for j in range(order.size):
+        for digit in range(first, 8):
+            digits[digit, (bits[order[j]] >> np.uint64(8 * digit)) & byte] += 1
+    for digit in range(first, 8):
         shift, starts = np.uint64(8 * digit), digits[digit]
-        if count == 0 or starts[(bits[order[0]] >> shift) & byte] == count:
+        if order.size == 0 or starts[(bits[order[0]] >> shift) & byte] == order.size:
             continue  # they agree in this byte
         start = 0
         for value in range(255, -1, -1):
             start, starts[value] = start + starts[value], start
-        for j in range(count):
+        for j in range(order.size):
             place = order[j]
             value = (bits[place] >> shift) & byte
             spare[starts[value]] = place
             starts[value] += 1
         order, spare = spare, order
-    return order[:count]
+    return order, spare
+
+
+@compiled
+def _insert(bits: NDArray[np.uint64], order: Places) -> None:
+    """Insertion sort, of places in almost descending order."""
+    for j in range(1, order.size):
+        place, at = order[j], j
+        while at > 0 and bits[order[at - 1]] < bits[place]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = place
 
 
 @compiled
 def _grow(
-    descending: NDArray[np.int32],
-    indptr: NDArray[np.int32],
-    indices: NDArray[np.int32],
+    descending: Places,
+    indptr: Places,
+    indices: Places,
     sizes: NDArray[np.float64],
-    rank: NDArray[np.int32],
-    touching: NDArray[np.int32],
-    leader: NDArray[np.int32],
-    members: NDArray[np.int32],
-    top: NDArray[np.int32],
+    rank: Places,
+    touching: Places,
+    leader: Places,
+    top: Places,
     size: NDArray[np.float64],
-    parent: NDArray[np.int32],
+    parent: Places,
     extent: NDArray[np.float64],
 ) -> None:
     """Let the elements join one by one: which cluster each is the last to join, how large it is, and which one eats it.
@@ -171,7 +204,7 @@ def _grow(
     Elements go by their rank. Whoever joins is the new root of the max-tree of its cluster, above the roots of the
     clusters that it connects. Equal values so become a chain of nodes that die at the height of their birth and count
     for nothing but the last, in whatever order they join. The cluster that an element is in is found by its leader,
-    the leader of the one with the most members; a tree of leaders is not the max-tree, and stays flat.
+    the leader of the larger one; a tree of leaders is not the max-tree, and stays flat.
     """
     n_ranks = descending.size
     rank[:] = n_ranks
@@ -183,23 +216,22 @@ def _grow(
         for edge in range(indptr[element], indptr[element + 1]):
             touching[n_touching] = rank[indices[edge]]
             n_touching += touching[n_touching] < k  # no branch, which would be mispredicted half the time
-        own = k
-        leader[k], members[k], size[k], parent[k] = k, 1, sizes[element], n_ranks
+        own = np.uint32(k)
+        leader[k], size[k], parent[k] = k, sizes[element], n_ranks
         for j in range(n_touching):
             other = _find(leader, touching[j])
             if other == own:
                 continue
             parent[top[other]] = k
-            if members[other] > members[own]:
+            if size[other] > size[own]:
                 own, other = other, own
             leader[other] = own
-            members[own] += members[other]
             size[own] += size[other]
         top[own], extent[k] = k, size[own]
 
 
 @compiled
-def _find(leader: NDArray[np.int32], member: int) -> int:
+def _find(leader: Places, member: np.uint32) -> np.uint32:
     """Leader of a member's cluster; every other step of the way there is cut short."""
     while leader[member] != member:
         leader[member] = leader[leader[member]]
@@ -209,9 +241,9 @@ def _find(leader: NDArray[np.int32], member: int) -> int:
 
 @compiled
 def _integrate(
-    descending: NDArray[np.int32],
+    descending: Places,
     integral: NDArray[np.float64],
-    parent: NDArray[np.int32],
+    parent: Places,
     extent: NDArray[np.float64],
     extent_power: float,
     total: NDArray[np.float64],

@@ -74,6 +74,15 @@ def test_heights_of_every_magnitude_are_sorted(rng):
     assert_as_defined(maps, maps, graph, indptr, indices, np.ones(200), 0.5)
 
 
+@pytest.mark.parametrize("n_close", [2, 30, 400])
+def test_values_that_hardly_differ_are_sorted_be_they_few_or_many(rng, n_close):
+    graph, indptr, indices = random_graph(rng, 500, 800)
+    maps = rng.uniform(1, 2, size=(3, 500))
+    maps[:, :n_close] = 1 + rng.integers(1, 300, size=(3, n_close)) * np.finfo(float).eps
+    ranks = np.stack([np.unique(values, return_inverse=True)[1] + 1.0 for values in maps])  # a step between neighbours
+    assert_as_defined(maps, ranks, graph, indptr, indices, np.ones(500), 0.5)
+
+
 def test_two_peaks_by_hand():
     # heights 3 1 2 in a row: from 0 to 1 all three, from 1 up each peak alone
     indptr, indices = np.array([0, 1, 3, 4], np.int32), np.array([1, 0, 2, 1], np.int32)
