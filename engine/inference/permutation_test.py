@@ -43,8 +43,9 @@ class PermutationTest:
         Uncorrected; corrected for all features by the maximum; by false discovery rate.
     p_fwe_joint : (n_contrasts, n_features) float64, or None
         Corrected for all features and all contrasts of one kind; None for a single contrast.
-    tfce, p_tfce, p_fwe_tfce, p_fdr_tfce : the same of enhanced maps, or None without `tfce`.
-    cluster_extent, p_fwe_cluster_extent, cluster_mass, p_fwe_cluster_mass : or None without `cluster_threshold`.
+    tfce, p_tfce, p_fwe_tfce, p_fdr_tfce, p_fwe_joint_tfce : the same of enhanced maps, or None without `tfce`.
+    cluster_extent, p_fwe_cluster_extent, p_fwe_joint_cluster_extent : of clusters, or None without `cluster_threshold`.
+    cluster_mass, p_fwe_cluster_mass, p_fwe_joint_cluster_mass : likewise.
     effect, effect_low, effect_high : (n_contrasts, n_features) float64
         Hedges' g of t contrasts, partial η² of F tests, and their 95 % confidence limits.
     null_max : measure ("stat", "tfce", "cluster_extent", "cluster_mass") → (n_contrasts, n_perm) float64
@@ -63,10 +64,13 @@ class PermutationTest:
     p_tfce: Array | None
     p_fwe_tfce: Array | None
     p_fdr_tfce: Array | None
+    p_fwe_joint_tfce: Array | None
     cluster_extent: Array | None
     p_fwe_cluster_extent: Array | None
+    p_fwe_joint_cluster_extent: Array | None
     cluster_mass: Array | None
     p_fwe_cluster_mass: Array | None
+    p_fwe_joint_cluster_mass: Array | None
     effect: Array
     effect_low: Array
     effect_high: Array

@@ -207,8 +207,9 @@ def test_what_was_not_asked_for_is_none(Y):
     found = permutation_test(Y, X, DIFFERENCE, n_perm=20)
     empty = {field.name for field in fields(PermutationTest) if getattr(found, field.name) is None}
     assert empty == {
-        *("p_fwe_joint", "tfce", "p_tfce", "p_fwe_tfce", "p_fdr_tfce"),
-        *("cluster_extent", "p_fwe_cluster_extent", "cluster_mass", "p_fwe_cluster_mass"),
+        *("p_fwe_joint", "tfce", "p_tfce", "p_fwe_tfce", "p_fdr_tfce", "p_fwe_joint_tfce"),
+        *("cluster_extent", "p_fwe_cluster_extent", "p_fwe_joint_cluster_extent"),
+        *("cluster_mass", "p_fwe_cluster_mass", "p_fwe_joint_cluster_mass"),
     }
     assert set(found.null_max) == {"stat"}
 
@@ -249,6 +250,20 @@ def test_an_f_test_names_contrasts_by_zeros_and_ones(Y):
     named = permutation_test(Y, X, [DIFFERENCE, [0, 1, 1], SLOPE], [[1, 0, 1]], n_perm=20)
     written = permutation_test(Y, X, DIFFERENCE, [[DIFFERENCE, SLOPE]], n_perm=20)
     np.testing.assert_array_equal(named.f, written.f)
+
+
+@pytest.mark.parametrize("measure", ["stat", "tfce", "cluster_extent", "cluster_mass"])
+def test_joint_p_is_of_the_largest_maximum_of_all_t_contrasts(Y, measure):
+    found = permutation_test(
+        Y, X, [DIFFERENCE, SLOPE], [[1, 1]], n_perm=80, adjacency=CHAIN, tfce=True, cluster_threshold=1.0
+    )
+    observed, maxima = getattr(found, measure), found.null_max[measure]
+    suffix = "" if measure == "stat" else f"_{measure}"
+    joint = getattr(found, f"p_fwe_joint{suffix}")
+    for c, family in ((0, [0, 1]), (1, [0, 1]), (2, [2])):
+        largest = maxima[family].max(axis=0)
+        reached = largest[:, None] >= observed[c] - 1e-9 * np.abs(observed[c])
+        np.testing.assert_allclose(joint[c], reached.mean(axis=0), rtol=1e-12)
 
 
 def test_clusters_have_neighbours_of_their_own(Y):
