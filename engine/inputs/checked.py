@@ -6,6 +6,7 @@ does both), and nothing is inflated beyond what the file's own header claims.
 """
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ DEFLATE_RATIO = 1032
 """Deflate cannot make a byte of output from less than 1/1032 byte of input."""
 
 _TEXT_LIMIT = 1 << 30
+_OPEN_REMEDY = "check its name, and that you may read it"
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,14 @@ class CheckedStream:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):  # a pipe has no size to hold a header against, and may never end
+                kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or device"
+                raise InputError(path, f"cannot be opened: it is {kind}", remedy="give a file")
             self._file = path.open("rb")
-            self.file_size = path.stat().st_size
+            self.file_size = about.st_size
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise InputError(path, f"cannot be opened: {_plain(error)}") from error
+            raise InputError(path, f"cannot be opened: {_plain(error)}", remedy=_OPEN_REMEDY) from error
         self._digest = hashlib.sha256()
         self._hasher = ThreadPoolExecutor(1)
         self._pending = self._raw(_CHUNK)

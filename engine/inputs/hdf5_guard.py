@@ -43,7 +43,7 @@ _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Overflow
 def open_guarded(path: Path, *, remedy: str = REMEDY) -> Iterator[h5py.File]:
     """Open for reading; whatever HDF5 raises, now or while it is read from, becomes an InputError."""
     if not os.path.isfile(path):  # unlike Path.is_file, False for a name that is too long
-        raise InputError(path, "no such file")
+        raise InputError(path, "no such file", remedy="check its name")
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
@@ -145,7 +145,7 @@ def _kind(group: h5py.Group, path: Path, name: str, full: str, remedy: str) -> o
     """h5py's class of what a hard link leads to; InputError for links of other kinds."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
-        raise InputError(path, f"a {type(link).__name__} is not followed", at=full, remedy=remedy)
+        raise InputError(path, f"{type(link).__name__} is not followed", at=full, remedy=remedy)
     return group.get(name, getclass=True)
 
 

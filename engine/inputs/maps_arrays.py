@@ -37,7 +37,8 @@ def read_hdf5(argument: Path) -> MapStack:
             if len(matrices) != 1:
                 has = ", ".join(matrices[:8]) or "none"
                 reason = f"{len(matrices)} arrays with two axes in it ({has})"
-                raise InputError(path, reason, remedy="write FILE:NAME of the one that is meant")
+                remedy = "write FILE:NAME of the one that is meant" if matrices else _SUBJECTS_FIRST
+                raise InputError(path, reason, remedy=remedy)
             name = matrices[0]
         dataset = users_dataset(file, path, name)
         _require_matrix(path, dataset.shape, at=name)
