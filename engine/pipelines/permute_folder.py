@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from thalgpu.engine.inputs.map_neighbours import mesh_files
@@ -12,6 +13,8 @@ from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.errors import InputError, UsageError
 
 _FILES = ("design", "contrasts", "f_tests", "permutations")
+_ARGUMENTS = ("mask", "atlas")
+_FILES_WITHOUT_FORMULA = ("blocks", "variance_groups")
 _NOT_OPTIONS = ("maps", "options", "out", "workers", "memory", "gpus", "overwrite")
 
 
@@ -56,21 +59,21 @@ def claim_folder(request: PermuteRequest, key: str) -> None:
 def write_folder_files(request: PermuteRequest, key: str) -> None:
     """What makes the folder a BIDS derivative, and the resolved options with the test's identity."""
     write_dataset_files(request.out, name="permutation inference")
-    config = {"permute": resolved_options(request), "test": {"key": key, "maps": [str(path) for path in request.maps]}}
-    write_toml(request.out / "config.toml", config)
+    write_toml(request.out / "config.toml", {"permute": resolved_options(request), "test": {"key": key}})
 
 
 def resolved_options(request: PermuteRequest) -> dict[str, Any]:
-    """Every option with its value under its name on the command line, as `--config` reads it; paths absolute."""
+    """The maps and every option under its name on the command line, as `--config` reads them; paths absolute."""
     options = asdict(request) | asdict(request.options)
     for name in _NOT_OPTIONS:
         options.pop(name)
-    for name in _FILES:
+    for name in (*_FILES, *(_FILES_WITHOUT_FORMULA if request.formula is None else ())):
         if options[name] is not None:
-            options[name] = str(options[name].absolute())
-    for name in ("mask", "atlas"):
+            options[name] = str(Path(options[name]).absolute())
+    for name in _ARGUMENTS:
         if options[name] is not None:
             options[name] = absolute_argument(options[name])
+    options = {"maps": [str(path.absolute()) for path in request.maps]} | options
     if request.surface is not None:
         options["surface"] = ",".join(str(path.absolute()) for path in mesh_files(request.surface))
     return {
