@@ -27,6 +27,9 @@ _FEW_OF = 3
 
 _MOST_REORDERED = 4
 
+NO_WHOLE = "leave out --whole: positive labels move the blocks below them, negative ones let them stay"
+_MAKE_ALIKE = "use --within, or leave out subjects until the blocks are alike"
+
 
 def design_from_table(
     columns: Mapping[str, Sequence[str]],
@@ -108,8 +111,19 @@ def tree_from_column(labels: Sequence[str] | NDArray[np.int64], whole: bool) -> 
     -------
     (n_subjects, 2) int64
         Blocks are numbered from 1 in the order of their sorted labels: [1, -block] for whole, [-1, block] for within.
+
+    Raises
+    ------
+    NumericsError
+        For wholes of different sizes, which cannot take each other's place.
     """
-    block = np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1).astype(np.int64) + 1
+    names, which, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    if whole and (odd := np.flatnonzero(sizes != sizes[0])).size:
+        each = "; ".join(f"{sizes[k]} in {quoted(str(names[k]), 30)}" for k in (0, odd[0]))
+        raise NumericsError(
+            f"blocks of different sizes cannot be exchanged as wholes: subjects {each}", remedy=_MAKE_ALIKE
+        )
+    block = which.reshape(-1).astype(np.int64) + 1
     first, second = (np.ones_like(block), -block) if whole else (-np.ones_like(block), block)
     return np.column_stack([first, second])
 
@@ -190,6 +204,10 @@ def _orders(name: str) -> Iterable[str]:
 def _tree(table: Mapping[str, Sequence[str]], blocks: Sequence[str], *, whole: bool) -> NDArray[np.int64]:
     if len(blocks) == 1:
         return tree_from_column(table[blocks[0]], whole)
+    if whole:
+        raise NumericsError(
+            "several columns of --blocks are a tree, which says itself what moves as a whole", remedy=NO_WHOLE
+        )
     for name in blocks:
         odd = [text for text in table[name] if not _WHOLE_NUMBER.fullmatch(text)]
         if odd:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inference.model import Contrast, Design
 from thalgpu.engine.inference.rank import check_contrasts, check_design
-from thalgpu.engine.inference.table_design import tree_from_column
+from thalgpu.engine.inference.table_design import NO_WHOLE, tree_from_column
 from thalgpu.engine.inference.words import listed
 from thalgpu.engine.inputs.number_tables import NumberTable, read_numbers
 from thalgpu.errors import InputError
@@ -125,6 +125,8 @@ def _f_tests(table: NumberTable, singles: tuple[Contrast, ...]) -> tuple[Contras
 def _tree(path: Path, n_subjects: int, *, whole: bool) -> NDArray[np.int64]:
     labels = read_blocks(path)
     _require_rows(path, len(labels), n_subjects)
+    if whole and labels.shape[1] > 1:
+        raise InputError(path, "several columns are a tree, which says itself what moves as a whole", remedy=NO_WHOLE)
     return tree_from_column(labels[:, 0], whole) if labels.shape[1] == 1 else labels
 
 

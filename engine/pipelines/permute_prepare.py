@@ -197,6 +197,8 @@ def _neighbours(
     """Who touches whom in each part; parts on the same features share one answer."""
     needed = request.options.tfce or request.options.cluster_threshold is not None
     meshes = mesh_files(request.surface)
+    if meshes and any(one.space is None for one in maps):
+        raise UsageError("--surface is the mesh of surface maps", remedy="leave it out for arrays and tables")
     found: dict[bytes, Neighbours | None] = {}
     for one in maps:
         if one.space is None and needed:
@@ -232,7 +234,7 @@ def _atlas(request: PermuteRequest, maps: Sequence[SubjectMaps]) -> tuple[Nuclei
 def _few(permutations: PermutationSet) -> tuple[str, ...]:
     if permutations.n_perm >= 20:
         return ()
-    return (f"{permutations.description}: no p-value can be below {1 / permutations.n_perm:.3g}",)
+    return (f"with {permutations.n_perm} permutations no p-value can be below {1 / permutations.n_perm:.3g}",)
 
 
 def _left_out(maps: Sequence[SubjectMaps]) -> list[str]:

@@ -67,6 +67,9 @@ class PermuteRequest:
 
 def check_permute_request(request: PermuteRequest) -> None:
     """UsageError that names the option and what it may be."""
+    for option in ("formula", "mask", "surface", "atlas", "blocks", "variance_groups"):
+        if (text := getattr(request, option)) is not None and not text.strip():  # a variable of a script that is unset
+            raise UsageError(f"--{option.replace('_', '-')} is empty", remedy="leave it out, or give its value")
     check_options(request.options)
     if request.formula is not None:
         if request.contrasts or request.f_tests:
@@ -86,7 +89,8 @@ def check_permute_request(request: PermuteRequest) -> None:
             )
     for option in ("tfce_connectivity", "cluster_connectivity"):
         if getattr(request, option) not in CONNECTIVITIES:
-            raise UsageError(f"{option} {getattr(request, option)} is not possible", remedy="it must be 6, 18 or 26")
+            name = f"--{option.replace('_', '-')}"
+            raise UsageError(f"{name} {getattr(request, option)} is not possible", remedy="it must be 6, 18 or 26")
     _check_combinations(request)
 
 
@@ -96,3 +100,5 @@ def _check_combinations(request: PermuteRequest) -> None:
         raise UsageError("--pearson assumes one variance", remedy="leave out --variance-groups or --pearson")
     if request.permutations and options.sign_flip:
         raise UsageError("--permutations says itself which signs are flipped", remedy="leave out --sign-flip")
+    if request.whole and request.blocks is None:
+        raise UsageError("--whole speaks of --blocks, which are not given", remedy="add --blocks, or leave out --whole")
