@@ -43,7 +43,7 @@ def test_every_option_that_is_named_exists():
         text for command in commands for option in command.params for text in (*option.opts, *option.secondary_opts)
     }
     for page in PAGES:
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text()))
+        named = set(re.findall(r"(?<![\w-])--[a-z][A-Za-z0-9-]+", page.read_text()))
         assert named - known - OTHER_PROGRAMS - {"--help", "--version"} == set(), page.name
 
 
