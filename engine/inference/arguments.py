@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from thalgpu.engine.inference.adjacency import from_sparse
+from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours
 from thalgpu.engine.inference.permutation_set import PermutationSet
@@ -78,9 +79,12 @@ def check_values(values: NDArray[np.float64], design: Design) -> None:
 
 
 def check_permutations(permutations: PermutationSet, design: Design, options: InferenceOptions) -> PermutationSet:
-    """The set itself; UsageError where it is of other subjects, or flips signs that were not said to be."""
+    """The set itself; UsageError where it is of other subjects or blocks, or flips signs that were not said to be."""
     if permutations.n_rows != len(design.matrix):
         raise UsageError(f"permutations of {permutations.n_rows} subjects, X has {len(design.matrix)}")
+    if design.blocks is not None and permutations.tree != block_tree(design.blocks, permutations.n_rows):
+        # what blocks keep in place is taken out of the values, and must not come back
+        raise UsageError("these permutations were made for other blocks", remedy="give the same, or no blocks here")
     if not options.sign_flip and (permutations.sign_flip or permutations.signs is not None):
         raise UsageError("these permutations flip signs", remedy="say sign_flip=True if errors are symmetric")
     return permutations

@@ -57,6 +57,13 @@ REFUSED = {
         NumericsError,
         "x4 = x1 + x2",
     ),
+    "permutations that leave the blocks": (
+        lambda Y: permutation_test(
+            Y, X, DIFFERENCE, blocks=np.tile([1, 2], 7), permutations=drawn([range(1, 15), range(14, 0, -1)])
+        ),
+        UsageError,
+        "made for other blocks",
+    ),
     "too few subjects": (lambda Y: permutation_test(Y[6:9], X[6:9], DIFFERENCE), NumericsError, "3 subjects"),
     "unknown option": (lambda Y: permutation_test(Y, X, DIFFERENCE, twosided=True), UsageError, "'twosided'"),
     "unknown method": (lambda Y: permutation_test(Y, X, DIFFERENCE, method="shuffle"), UsageError, "freedman-lane"),
