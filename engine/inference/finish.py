@@ -33,7 +33,8 @@ class ContrastResult:
     maps : name → (n_features,) float64. Always stat, p, p_fwe, p_fdr, and the effect size with …_low and …_high, its
         95 % confidence limits; estimate for t contrasts; as far as they were asked for tfce, p_tfce, p_fdr_tfce,
         p_fwe_tfce, cluster_extent, p_fwe_cluster_extent, cluster_mass, p_fwe_cluster_mass; and p_fwe_joint,
-        p_fwe_joint_tfce … where several contrasts or parts were tested.
+        p_fwe_joint_tfce … where several contrasts or parts were tested. p_fwe and p_fdr are corrected within each part,
+        and do not depend on which others were tested.
     null : measure → (n_parts, n_perm) maxima, the identity first.
     n_perm : permutations that were done, the identity among them.
     """
@@ -80,12 +81,13 @@ def finish(test: Test, null: Null, collect: Collect | None = None) -> tuple[Cont
 def _p_maps(test: Test, null: Null, c: int, measure: Measure, collect: Collect | None) -> Maps:
     """The observed map of a measure and its p-values, under their names."""
     suffix = "" if measure == "stat" else f"_{measure}"
-    magnitudes = test.magnitudes(c, measure)
+    magnitudes, parts = test.magnitudes(c, measure), test.problem.parts
     maps: Maps = {} if measure == "stat" else {measure: test.observed[c][measure]}
     if measure in COUNTED:
         p = _own_p(test, null, c, measure, magnitudes, collect)
-        maps |= {f"p{suffix}": p, f"p_fdr{suffix}": false_discovery(p, adaptive=test.problem.options.fdr == "bky")}
-    parts = test.problem.parts
+        adaptive = test.problem.options.fdr == "bky"
+        rates = [false_discovery(p[part.start : part.stop], adaptive=adaptive) for part in parts]
+        maps |= {f"p{suffix}": p, f"p_fdr{suffix}": np.concatenate(rates)}
     corrected = [
         _corrected(test, magnitudes[part.start : part.stop], null.maxima[measure][c, i]) for i, part in enumerate(parts)
     ]

@@ -1,0 +1,34 @@
+"""Components and hemispheres tested in one go: each has the p-values that it has alone."""
+
+import numpy as np
+import pytest
+
+from thalgpu.engine.inference.blocks import Problem, prepare_test, run_block
+from thalgpu.engine.inference.finish import finish
+from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
+from thalgpu.engine.inference.permutation_set import plan_permutations
+
+GROUP = np.repeat([1.0, 0.0], 8)
+DESIGN = Design(
+    np.column_stack([GROUP, 1 - GROUP]), ("a", "b"), (Contrast("a - b", "aMinusB", np.array([[1.0, -1.0]]), "t"),)
+)
+
+
+def maps_of(values, parts, options):
+    none = (None,) * len(parts)
+    test = prepare_test(Problem(values, DESIGN, plan_permutations(DESIGN, options), options, parts, none, none))
+    return finish(test, run_block(test, 0, options.n_perm))[0].maps
+
+
+@pytest.mark.parametrize("fdr", ["bh", "bky"])
+def test_what_is_corrected_within_a_part_does_not_depend_on_the_others(fdr, rng):
+    """Effects in the first part only: they must not make the second one's features discoveries."""
+    values = rng.normal(size=(16, 50))
+    values[:, :20] += 3 * GROUP[:, None]
+    options = InferenceOptions(n_perm=200, fdr=fdr)
+    together = maps_of(values, (Part("1", 0, 20), Part("2", 20, 50)), options)
+    for at in (slice(0, 20), slice(20, 50)):
+        alone = maps_of(values[:, at], (Part("", 0, at.stop - at.start),), options)
+        for name in ("p", "p_fwe", "p_fdr"):
+            np.testing.assert_array_equal(together[name][at], alone[name], err_msg=name)
+    assert (together["p_fwe_joint"] >= together["p_fwe"]).all()
