@@ -14,18 +14,11 @@ from thalgpu.engine.inference.model import Neighbours
 Cell: TypeAlias = str | int | float | None
 
 PEAK_COLUMNS = (
-    *("contrast", "map", "cluster", "sign", "n_features", "size", "unit", "peak_feature", "peak"),
-    *("x", "y", "z", "centre_x", "centre_y", "centre_z", "hemisphere"),
-    *("p", "p_low", "p_high", "p_source", "effect", "effect_low", "effect_high", "effect_name", "name"),
-)
-"""Columns of `peaks.tsv`; mm and mm³ or mm²."""
-
-PEAK_COLUMNS = (
     *("contrast", "map", "cluster", "sign", "n_features", "size", "unit", "peak_feature", "peak", "x", "y", "z"),
     *("centre_x", "centre_y", "centre_z", "hemisphere", "p", "p_low", "p_high", "p_source"),
     *("effect", "effect_low", "effect_high", "effect_name", "name"),
 )
-"""Keys of every row of `peaks_table`, in order."""
+"""Columns of `peaks.tsv`, keys of every row of `peaks_table`, in order; mm and mm³ or mm²."""
 
 
 @dataclass(frozen=True)

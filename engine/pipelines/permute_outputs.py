@@ -155,7 +155,7 @@ def _part_result(prepared: PermutePrepared, result: ContrastResult, number: int)
     findings = Findings(
         maps["stat"], p, corrected_name(deciding), low, high, effect, effect_low, effect_high, result.effect
     )
-    peaks = peaks_table(result.contrast.name, maps_of.name, findings, _places(prepared, number), alpha=ALPHA)
+    peaks = peaks_table(result.contrast.name, maps_of.name, findings, _places(prepared, number, deciding), alpha=ALPHA)
     return PartResult(number, maps_of, result, maps, null, deciding, low, high, peaks)
 
 
@@ -175,7 +175,8 @@ def _interval(
     return monte_carlo_interval(counts, n_perm, exhaustive=prepared.problem.permutations.source == "exhaustive")
 
 
-def _places(prepared: PermutePrepared, number: int) -> Places:
+def _places(prepared: PermutePrepared, number: int, deciding: Measure) -> Places:
+    """Where a part's features are; they touch as they did in what says what is significant."""
     maps, nuclei = prepared.maps[number], prepared.atlas[number]
     if maps.space is None:
         return Places(names=maps.feature_names or None)
@@ -183,8 +184,10 @@ def _places(prepared: PermutePrepared, number: int) -> Places:
     names = None
     if nuclei is not None:
         names = [nuclei.names[which] if which >= 0 else None for which in nuclei.nucleus.tolist()]
+    problem = prepared.problem
+    touching = problem.cluster_neighbours if deciding.startswith("cluster") else problem.neighbours
     return Places(
-        neighbours=prepared.problem.neighbours[number],
+        neighbours=touching[number],
         coordinates=maps.space.xyz,
         unit_size=unit_size(maps.space, prepared.vertex_areas),
         hemispheres=[sides.get(side) for side in maps.space.hemisphere.tolist()],

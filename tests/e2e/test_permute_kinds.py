@@ -107,6 +107,19 @@ def test_a_peak_is_where_the_difference_was_planted(volumes, values):
     assert float(peak["effect"]) == pytest.approx(found[f"contrasts/{CONTRAST}/hedges_g"][at], rel=1e-7)  # 8 digits
 
 
+def test_peaks_are_the_clusters_that_were_tested(permute, values, tmp_path):
+    """Two blocks of voxels that touch by their corners: one cluster where clusters have 26 neighbours."""
+    values = values.copy()
+    values[(GROUP == 1, *BLOB)] -= 4
+    for corner in (2, 4):
+        values[GROUP == 1, corner : corner + 2, corner - 2 : corner, corner - 1 : corner + 1] += 8
+    nib.save(nib.Nifti1Image(np.moveaxis(values, 0, -1), AFFINE), tmp_path / "all.nii.gz")
+    permute(tmp_path / "all.nii.gz", "--cluster-threshold", 4.5, "--out", tmp_path / "out")
+    extent = contents(tmp_path / "out/results.h5")[f"contrasts/{CONTRAST}/cluster_extent"]
+    peaks = table(tmp_path / "out/peaks.tsv")
+    assert [row["n_features"] for row in peaks] == [f"{extent.max():.0f}"] == ["16"]
+
+
 def test_columns_of_the_peaks_are_those_of_the_interface(volumes):
     (peak,) = table(volumes.out / "peaks.tsv")
     assert {"contrast", "map", "cluster", "n_features", "size", "peak", "x", "y", "z", "p", "name"} <= set(peak)
