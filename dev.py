@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Set thalgpu up on a fresh machine and work on it: needs Python 3.11 or newer and nothing else.
 
-python3 dev.py demo                a small synthetic cohort, and its gradients
+python3 dev.py demo                a small synthetic cohort, its gradients, and how its groups differ
 python3 dev.py test [ARGS]         the tests; ARGS go to pytest
 python3 dev.py bench [ARGS]        the benchmarks; ARGS go to `thalgpu bench`
 python3 dev.py lint                style, types and layers
@@ -17,6 +17,7 @@ from __future__ import annotations  # so that an older Python gets as far as the
 
 import argparse
 import hashlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,19 +36,24 @@ LOCKS = {  # each holds the one before it, at the same versions
 
 
 def demo(options: list[str]) -> int:
-    """Simulate a cohort of three groups, then run the main job on it."""
+    """Simulate a cohort of three groups, run the main job on it, and compare the groups."""
     install("run")
-    cohort, out = DEMO / "cohort", DEMO / "out"
-    simulate = ["simulate", str(cohort), "--subjects", "12", "--groups", "neuCLBP,nonneuCLBP,HC"]
+    cohort, out, groups = DEMO / "cohort", DEMO / "out", DEMO / "groups"
+    simulate = ["simulate", str(cohort), "--subjects", "24", "--groups", "neuCLBP,nonneuCLBP,HC", "--effect", "1.5"]
     gradients = ["gradients", "--subjects", str(cohort / "list.txt"), "--thalamus", str(cohort / "thalamus.nii.gz")]
     gradients += ["--cortex", str(cohort / "cortex.nii.gz"), "--out", str(out), *options]
-    for arguments in [gradients] if (ROOT / cohort / "list.txt").exists() else [simulate, gradients]:
-        print("\n$ thalgpu", *arguments, flush=True)
+    permute = ["permute", str(out), "--design", str(cohort / "participants.tsv"), "--formula", "group + age + sex"]
+    permute += ["--f-test", "group", "--contrast", "nonneuCLBP - HC", "--contrast", "neuCLBP - HC", "--two-sided"]
+    permute += ["--tfce", "--n-perm", "1000", "--out", str(groups)]
+    steps = [gradients, permute] if (ROOT / cohort / "list.txt").exists() else [simulate, gradients, permute]
+    for arguments in steps:
+        print("\n$", shlex.join(["thalgpu", *arguments]), flush=True)
         code = run(tool("thalgpu"), *arguments)
         if code:
             return code
-    print(f"\nThe cohort and its known truth are in {cohort}, the results in {out}; open {out / 'report.html'} first.")
-    print("Run it again and every subject is found, verified and skipped.")
+    print(f"\nThe cohort and its known truth are in {cohort}, its gradients in {out}, the comparison in {groups}.")
+    print(f"Open {out / 'report.html'} and {groups / 'report.html'}: one group, nonneuCLBP, was made to differ.")
+    print("Run it again and everything is found, verified and skipped.")
     return 0
 
 

@@ -95,6 +95,23 @@ def test_the_widest_lock_that_is_asked_for_holds_the_others(dev):
     assert dev.widest(["--with-peers", "--with-nvrtc"]) == "validate"
 
 
+def test_the_demo_ends_with_a_comparison_of_the_groups(dev, monkeypatch):
+    steps = []
+    monkeypatch.setattr(dev, "run", lambda program, *arguments: steps.append(arguments) or 0)
+    assert dev.demo(["--workers", "1"]) == 0
+    simulate, gradients, permute = steps
+    assert gradients[:3] == ("gradients", "--subjects", f"{simulate[1]}/list.txt")
+    assert gradients[-2:] == ("--workers", "1")
+    assert permute[:2] == ("permute", gradients[gradients.index("--out") + 1])
+
+
+def test_the_demo_stops_at_a_step_that_fails(dev, monkeypatch):
+    steps = []
+    monkeypatch.setattr(dev, "run", lambda program, *arguments: steps.append(arguments[0]) or 4)
+    assert dev.demo([]) == 4
+    assert steps == ["simulate"]
+
+
 def test_help_needs_nothing_but_python():
     finished = subprocess.run(
         [sys.executable, "-S", "-I", str(ROOT / "dev.py"), "--help"], capture_output=True, text=True
