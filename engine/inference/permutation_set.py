@@ -205,7 +205,7 @@ def permutations_from_file(signed: NDArray[np.int64], tree: Block, path: Path) -
     -------
     PermutationSet
         The rows in order. The identity is put first unless it is there, as it is in the files of PALM and randomise:
-        the unpermuted design always counts.
+        the unpermuted design always counts, and once if it stands further down.
 
     Raises
     ------
@@ -222,13 +222,14 @@ def permutations_from_file(signed: NDArray[np.int64], tree: Block, path: Path) -
         remedy = "give the blocks for which the permutations were drawn"
         raise InputError(path, "breaks the exchangeability blocks", at=f"permutation {number}", remedy=remedy)
     identity = np.arange(1, signed.shape[1] + 1)
-    added = len(signed) == 0 or not np.array_equal(signed[0], identity)
-    if added:
-        permutations = np.vstack([identity.astype(np.int32) - 1, permutations])
-        signs = np.vstack([np.ones_like(signs, shape=(1, len(identity))), signs])
+    found = np.flatnonzero((signed == identity).all(axis=1))
+    moved = found.size == 0 or found[0] != 0
+    if moved:
+        permutations = np.vstack([identity.astype(np.int32) - 1, np.delete(permutations, found[:1], axis=0)])
+        signs = np.vstack([np.ones_like(signs, shape=(1, len(identity))), np.delete(signs, found[:1], axis=0)])
     permutations.setflags(write=False)
     signs.setflags(write=False)
-    words = f"{len(permutations):,} permutations from {path.name}{', the identity put first' if added else ''}"
+    words = f"{len(permutations):,} permutations from {path.name}{', the identity put first' if moved else ''}"
     flipped = signs if (signs < 0).any() else None
     shape = len(permutations), len(identity)
     return PermutationSet(*shape, "file", words, tree, permutations=permutations, signs=flipped)

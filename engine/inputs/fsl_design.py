@@ -136,6 +136,11 @@ def _one_column(path: Path, n_subjects: int) -> NDArray[np.int64]:
     _require_rows(path, len(labels), n_subjects)
     if labels.shape[1] != 1:
         raise InputError(path, f"{labels.shape[1]} columns of variance groups", remedy="give one column of labels")
+    names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    if (sizes == 1).any():
+        alone = int(np.argmax(sizes == 1))
+        reason = f"a group of one, {names[alone]}, which has no variance"
+        raise InputError(path, reason, at=table.lines[first[alone]], remedy="merge it with another group")
     return labels[:, 0].copy()
 
 

@@ -181,7 +181,8 @@ def _permutations(request: PermuteRequest, design: Design) -> PermutationSet:
     found = permutations_from_file(
         read_permutations(request.permutations, len(design.matrix)), tree, request.permutations
     )
-    if found.n_perm < 2:
+    rows, signs = found.rows(0, found.n_perm)
+    if signs is None and (rows == rows[0]).all():  # the first is the identity
         raise InputError(request.permutations, "no permutation but the identity", remedy="give more of them")
     return found
 

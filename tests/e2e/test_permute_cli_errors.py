@@ -84,6 +84,7 @@ def test_options_that_cannot_be_meant_are_usage_errors(permute, options, words):
         (("--permutations", "/dev/null"), ("a pipe or device",)),
         (("--blocks", "family", "--whole", "--formula", "group"), ("3 in 'b0'",)),
         (("--blocks", "all,family", "--whole"), ("tree", "--whole")),
+        (("--permutations", "ones.csv"), ("no permutation but the identity",)),
         (("--config", "absent.toml"), ("absent.toml",)),
     ],
 )
@@ -92,6 +93,7 @@ def test_files_and_columns_that_cannot_be_used_say_what_to_do(permute, study, op
         table = (study / "participants.tsv").read_text().replace("\tb3\t", "\tb2\t", 1)
         Path("people.tsv").write_text(table)
         options = (*options, "--design", "people.tsv")
+    Path("ones.csv").write_text(3 * (" ".join(map(str, range(1, N + 1))) + "\n"))
     done = permute(*options)
     assert refused(done, 4, *words), done.err
     assert not Path("thalgpu-permute").exists()

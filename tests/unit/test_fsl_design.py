@@ -123,6 +123,7 @@ def test_damaged_files_are_refused_with_their_line(write: Write, text: str, line
         ("blocks", "1 1\n1 2\n1 0\n1 1\n1 2\n1 3\n", "block 0 in column 2"),
         ("variance_groups", "1,1\n" * 6, "2 columns of variance groups"),
         ("variance_groups", "1\n", "1 rows for 6 subjects"),
+        ("variance_groups", "1\n1\n2\n1\n1\n1\n", "a group of one, 2, which has no variance"),
     ],
 )
 def test_files_that_do_not_fit_the_design_are_refused(write: Write, name: str, text: str, said: str) -> None:

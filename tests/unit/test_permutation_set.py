@@ -206,6 +206,14 @@ def test_a_file_without_the_identity_gets_it_first():
     assert given.description.endswith("the identity put first")
 
 
+def test_an_identity_further_down_is_moved_to_the_front_and_counted_once():
+    given = permutations_from_file(np.array([[3, 1, 2], [-1, 2, 3], [1, 2, 3]]), block_tree(None, 3), FILE)
+    permutations, signs = given.rows(0, 3)
+    np.testing.assert_array_equal(permutations, [[0, 1, 2], [2, 0, 1], [0, 1, 2]])
+    np.testing.assert_array_equal(signs, [[1, 1, 1], [1, 1, 1], [-1, 1, 1]])
+    assert given.description.endswith("the identity put first")
+
+
 @pytest.mark.parametrize("broken", [[3, 2, 1, 4], [-1, 2, 3, 4]])
 def test_a_file_that_breaks_the_blocks_is_refused_by_the_row(broken):
     tree = block_tree(block_columns(np.array([1, 1, 2, 2]), within=False, whole=True), 4)
