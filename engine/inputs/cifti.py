@@ -16,6 +16,8 @@ from thalgpu.engine.inputs.checked import CheckedStream, open_nifti
 from thalgpu.engine.inputs.nifti import CIFTI_INTENTS, NiftiHeader
 from thalgpu.errors import InputError
 
+_AGAIN = "give a CIFTI file, or write it again"
+
 _PARSER: Any = Cifti2Parser
 _EXTENSION_CODE = 32
 _MOST_VERTICES = 10_000_000
@@ -81,7 +83,7 @@ def open_cifti(stream: CheckedStream) -> CiftiHeader:
     if not is_cifti(nifti):
         raise InputError(path, "not a CIFTI file", at="intent_code", remedy="give a .dtseries.nii or .dlabel.nii file")
     if len(nifti.shape) not in (5, 6) or any(n != 1 for n in nifti.shape[:4]):
-        raise InputError(path, f"a CIFTI matrix has two axes, not the shape {nifti.shape}", at="dim")
+        raise InputError(path, f"a CIFTI matrix has two axes, not the shape {nifti.shape}", at="dim", remedy=_AGAIN)
     shape = (nifti.shape[4], nifti.shape[5] if len(nifti.shape) == 6 else 1)
     text = _xml(stream.read(nifti.offset), path)
     _check_xml(text, shape, path)
@@ -94,9 +96,9 @@ def open_cifti(stream: CheckedStream) -> CiftiHeader:
             if isinstance(axis, BrainModelAxis):
                 _check_brain_models(axis, path)
     except _XML_FAILURES as error:
-        raise InputError(path, f"the CIFTI header cannot be understood: {error}", at="XML") from error
+        raise InputError(path, f"the CIFTI header cannot be understood: {error}", at="XML", remedy=_AGAIN) from error
     if lengths != shape:
-        raise InputError(path, f"the axes have lengths {lengths}, the matrix {shape}", at="XML")
+        raise InputError(path, f"the axes have lengths {lengths}, the matrix {shape}", at="XML", remedy=_AGAIN)
     return CiftiHeader(nifti, axes, shape)
 
 
@@ -110,7 +112,7 @@ def _xml(start: bytes, path: Path) -> bytes:
         if code == _EXTENSION_CODE:
             return start[at + 8 : at + size].rstrip(b"\0")
         at += size
-    raise InputError(path, "the CIFTI extension is missing or damaged", at="extension")
+    raise InputError(path, "the CIFTI extension is missing or damaged", at="extension", remedy=_AGAIN)
 
 
 def _check_xml(text: bytes, shape: tuple[int, int], path: Path) -> None:
@@ -122,14 +124,16 @@ def _check_xml(text: bytes, shape: tuple[int, int], path: Path) -> None:
         if name == "BrainModel":
             n_models += abs(int(attributes.get("IndexCount", 0)))
         if abs(int(attributes.get("SeriesExponent", 0))) > 12:
-            raise InputError(path, "the exponent of the series axis is impossible", at="SeriesExponent")
+            raise InputError(path, "the exponent of the series axis is impossible", at="SeriesExponent", remedy=_AGAIN)
         if int(attributes.get("MeterExponent", -3)) != -3:
-            raise InputError(path, "the voxel coordinates are not in millimetres", at="MeterExponent")
+            raise InputError(path, "the voxel coordinates are not in millimetres", at="MeterExponent", remedy=_AGAIN)
         if n_models > 2 * max(shape):
-            raise InputError(path, "the brain models claim more grayordinates than the matrix has", at="IndexCount")
+            raise InputError(
+                path, "the brain models claim more grayordinates than the matrix has", at="IndexCount", remedy=_AGAIN
+            )
 
     def refuse(*_: object) -> None:
-        raise InputError(path, "a document type declaration is not allowed", at="DOCTYPE")
+        raise InputError(path, "a document type declaration is not allowed", at="DOCTYPE", remedy=_AGAIN)
 
     parser = xml.parsers.expat.ParserCreate()
     parser.StartElementHandler = start
@@ -137,7 +141,7 @@ def _check_xml(text: bytes, shape: tuple[int, int], path: Path) -> None:
     try:
         parser.Parse(text, True)
     except (xml.parsers.expat.ExpatError, LookupError, ValueError) as error:  # the last two: encodings, numbers
-        raise InputError(path, f"damaged XML: {error}", at="XML") from error
+        raise InputError(path, f"damaged XML: {error}", at="XML", remedy=_AGAIN) from error
 
 
 def _check_brain_models(axis: Any, path: Path) -> None:
@@ -146,10 +150,10 @@ def _check_brain_models(axis: Any, path: Path) -> None:
     limits = np.array([axis.nvertices.get(name, 0) for name in axis.name[surface]], dtype=np.int64)
     vertex, voxel = axis.vertex[surface], axis.voxel[~surface]
     if limits.max(initial=0) > _MOST_VERTICES or (vertex < 0).any() or (vertex >= limits).any():
-        raise InputError(path, "vertices lie outside their surface", at="BrainModel")
+        raise InputError(path, "vertices lie outside their surface", at="BrainModel", remedy=_AGAIN)
     if voxel.size:
         sides = np.array(axis.volume_shape, dtype=np.int64)
         if sides.min() < 1 or sides.astype(float).prod() > _MOST_VOXELS or (voxel < 0).any() or (voxel >= sides).any():
-            raise InputError(path, "voxels lie outside their volume", at="BrainModel")
+            raise InputError(path, "voxels lie outside their volume", at="BrainModel", remedy=_AGAIN)
         if not np.isfinite(axis.affine).all():
-            raise InputError(path, "the affine is not finite", at="Volume")
+            raise InputError(path, "the affine is not finite", at="Volume", remedy=_AGAIN)

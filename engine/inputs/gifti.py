@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.checked import CheckedStream
 from thalgpu.errors import InputError
 
+_AGAIN = "give a GIFTI file (.gii), or write it again"
+
 Side: TypeAlias = Literal["left", "right"]
 
 _DTYPES = {
@@ -66,7 +68,9 @@ def read_gifti(path: Path, *, vertices: NDArray[np.int64] | None = None, n_verti
         reader.feed(b"", last=True)
         sha256 = stream.finish()
     if reader.n_claimed is not None and reader.n_claimed != len(reader.arrays):
-        raise InputError(path, f"{len(reader.arrays)} arrays instead of {reader.n_claimed}", at="NumberOfDataArrays")
+        raise InputError(
+            path, f"{len(reader.arrays)} arrays instead of {reader.n_claimed}", at="NumberOfDataArrays", remedy=_AGAIN
+        )
     return GiftiImage(tuple(reader.arrays), tuple(reader.intents), reader.labels, sha256, reader.structure)
 
 
@@ -140,10 +144,10 @@ class _Reader:
         try:
             self._parser.Parse(piece, last)
         except _XML_FAILURES as error:
-            raise InputError(self.path, f"damaged XML: {error}") from error
+            raise InputError(self.path, f"damaged XML: {error}", remedy=_AGAIN) from error
 
     def _fail(self, reason: str, at: str) -> InputError:
-        return InputError(self.path, reason, at=f"{at}, line {self._parser.CurrentLineNumber}")
+        return InputError(self.path, reason, at=f"{at}, line {self._parser.CurrentLineNumber}", remedy=_AGAIN)
 
     def _refuse_doctype(self, *declaration: object) -> None:
         # The standard's own declaration carries no entities; anything with an internal subset or another name might.

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from thalgpu.errors import InputError
 
+_AGAIN = "give a NIfTI image, or write it again"
+
 HEADER_BYTES = 540
 """Enough first bytes for either version; a NIfTI-1 file with data is never shorter (352 + data) unless it is tiny."""
 
@@ -77,7 +79,7 @@ def parse_nifti_header(start: bytes, path: Path) -> NiftiHeader:
     if magic in _PAIRS:
         raise InputError(path, "a header/image pair is not supported", at="magic", remedy="convert it to .nii.gz")
     if magic not in _MAGIC[sizeof]:
-        raise InputError(path, "not a NIfTI file: its magic string is wrong", at="magic")
+        raise InputError(path, "not a NIfTI file: its magic string is wrong", at="magic", remedy=_AGAIN)
     slope, inter = _scaling(header, path)
     return NiftiHeader(
         shape=_shape(header, path),
@@ -102,10 +104,12 @@ def _version(start: bytes, path: Path) -> tuple[int, _Order]:
 def _shape(header: Any, path: Path) -> tuple[int, ...]:
     dim = [int(n) for n in header["dim"]]
     if not 3 <= dim[0] <= 7:
-        raise InputError(path, f"the header claims {dim[0]} dimensions; an image has 3 or 4", at="dim[0]")
+        raise InputError(
+            path, f"the header claims {dim[0]} dimensions; an image has 3 or 4", at="dim[0]", remedy=_AGAIN
+        )
     shape = dim[1 : dim[0] + 1]
     if min(shape) < 1:
-        raise InputError(path, f"the header claims the shape {tuple(shape)}", at="dim")
+        raise InputError(path, f"the header claims the shape {tuple(shape)}", at="dim", remedy=_AGAIN)
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     return tuple(shape)
@@ -114,10 +118,10 @@ def _shape(header: Any, path: Path) -> tuple[int, ...]:
 def _dtype(header: Any, order: _Order, path: Path) -> np.dtype[np.generic]:
     code, bits = int(header["datatype"]), int(header["bitpix"])
     if code not in _DTYPES:
-        raise InputError(path, f"data type code {code} is not a real number type", at="datatype")
+        raise InputError(path, f"data type code {code} is not a real number type", at="datatype", remedy=_AGAIN)
     dtype = np.dtype(_DTYPES[code]).newbyteorder(order)
     if bits != 8 * dtype.itemsize:
-        raise InputError(path, f"{bits} bits a voxel contradict data type {dtype.name}", at="bitpix")
+        raise InputError(path, f"{bits} bits a voxel contradict data type {dtype.name}", at="bitpix", remedy=_AGAIN)
     return dtype
 
 
@@ -125,7 +129,7 @@ def _offset(header: Any, sizeof: int, path: Path) -> int:
     offset = float(header["vox_offset"])
     # The data follow the header and the four bytes that say whether there are extensions.
     if not offset.is_integer() or not sizeof + 4 <= offset <= _LARGEST_OFFSET:
-        raise InputError(path, f"data offset {offset} is impossible", at="vox_offset")
+        raise InputError(path, f"data offset {offset} is impossible", at="vox_offset", remedy=_AGAIN)
     return int(offset)
 
 
@@ -134,7 +138,9 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
     if slope == 0 or math.isnan(slope):  # the standard: slope 0 means stored values are the values; nibabel: NaN too
         return 1.0, 0.0
     if not math.isfinite(slope) or not math.isfinite(inter):
-        raise InputError(path, f"scaling slope {slope} and intercept {inter} are not finite", at="scl_slope")
+        raise InputError(
+            path, f"scaling slope {slope} and intercept {inter} are not finite", at="scl_slope", remedy=_AGAIN
+        )
     return slope, inter
 
 
@@ -147,9 +153,9 @@ def _affine(header: Any, path: Path) -> NDArray[np.float64]:
             affine = np.asarray(header.get_best_affine(), dtype=np.float64)
             usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12
     except (ValueError, ArithmeticError) as error:  # quaternions that are no rotation
-        raise InputError(path, f"the affine cannot be made: {error}", at=field) from error
+        raise InputError(path, f"the affine cannot be made: {error}", at=field, remedy=_AGAIN) from error
     if not usable:
-        raise InputError(path, "the affine is not finite or not invertible", at=field)
+        raise InputError(path, "the affine is not finite or not invertible", at=field, remedy=_AGAIN)
     return affine
 
 
