@@ -56,7 +56,7 @@ def read_gradient_maps(out: Path, components: Sequence[int], mask: str | None) -
     found = []
     for side, records in parts.items():
         rows, covered = _read_rows(records, components)
-        region = _region_of(next(iter(records.values())), len(covered))
+        region = region_of(next(iter(records.values())), len(covered))
         if mask is not None:
             covered &= mask_values(region.grid, mask, out)[region.flat]
             if not covered.any():
@@ -137,24 +137,24 @@ def _read_record(path: Path) -> Record:
     return record
 
 
-def _region_of(aligned: Path, n_voxels: int) -> Region:
-    """Where the voxels of a subject's record lie: on the grid of the maps beside it."""
-    stem = aligned.name.removesuffix("_desc-aligned_gradients.h5")
-    maps = sorted(aligned.parent.glob(f"{stem}_stat-gradients_boldmap.*nii*"))
+def region_of(record: Path, n_voxels: int) -> Region:
+    """Where the voxels of a subject's record lie, its own or the aligned one: on the grid of the maps beside it."""
+    stem = record.name.removesuffix("_gradients.h5").removesuffix("_desc-aligned")
+    maps = sorted(record.parent.glob(f"{stem}_stat-gradients_boldmap.*nii*"))
     if not maps:
-        raise InputError(aligned, "the maps beside it are missing", remedy=_RUN_AGAIN)
-    own = aligned.with_name(f"{stem}_gradients.h5")
+        raise InputError(record, "the maps beside it are missing", remedy=_RUN_AGAIN)
+    own = record.with_name(f"{stem}_gradients.h5")
     if maps[0].name.endswith(".dscalar.nii"):
         with CheckedStream(maps[0]) as stream:
             axis: Any = open_cifti(stream).axes[1]
-        region = region_from_elements(str(aligned.parent), CiftiGrid(len(axis), axis), np.arange(len(axis)))
+        region = region_from_elements(str(record.parent), CiftiGrid(len(axis), axis), np.arange(len(axis)))
     else:
         with CheckedStream(maps[0]) as stream:
             header = open_nifti(stream)
         x, y, z = header.shape[:3]
         region = _region_of_voxels(own, volume_grid((x, y, z), header.affine), n_voxels)
     if len(region.flat) != n_voxels:
-        raise InputError(aligned, f"{n_voxels} voxels where {maps[0]} has {len(region.flat)}", remedy=_RUN_AGAIN)
+        raise InputError(record, f"{n_voxels} voxels where {maps[0]} has {len(region.flat)}", remedy=_RUN_AGAIN)
     return region
 
 
