@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 
 from thalgpu import __version__
 from thalgpu.engine.machine import cgroup_cores, cgroup_memory, find_gpus, has_nvidia_driver
-from thalgpu.engine.pipelines.self_test import TOLERANCE, prove_device, self_test_error
+from thalgpu.engine.pipelines.self_test import Known, known_error, prove_device
 from thalgpu.engine.plan import available_memory, format_bytes, usable_cores
 from thalgpu.errors import NumericsError, ResourceError
 
@@ -69,7 +69,8 @@ def run_doctor(folder: Path) -> tuple[Check, ...]:
         _writing("output writing", folder),
         _space("temporary space", temporary),
         _writing("temporary writing", temporary),
-        _known_answer(),
+        _known_answer("gradients"),
+        _known_answer("permutations"),
         *_known_answers_of_gpus(),
     )
 
@@ -196,27 +197,28 @@ def _locks_exclude(path: Path) -> bool:
         return False
 
 
-def _known_answer() -> Check:
-    started = perf_counter()
-    remedy = "reinstall NumPy and SciPy"
+def _known_answer(known: Known) -> Check:
+    name, started = f"self-test, {known}", perf_counter()
+    remedy = "reinstall NumPy, SciPy and Numba"
     try:
-        error = self_test_error()
+        error, most = known_error(known)
     except NumericsError as refusal:
-        return Check("self-test", "fail", f"the engine refuses a sound problem: {refusal}", remedy)
-    detail = f"gradients differ by {error:.0e} from an independent computation ({perf_counter() - started:.1f} s)"
-    return Check("self-test", "ok", detail) if error < TOLERANCE else Check("self-test", "fail", detail, remedy)
+        return Check(name, "fail", f"the engine refuses a sound problem: {refusal}", remedy)
+    detail = f"{known} differ by {error:.0e} from an independent computation ({perf_counter() - started:.1f} s)"
+    return Check(name, "ok", detail) if error < most else Check(name, "fail", detail, remedy)
 
 
 def _known_answers_of_gpus() -> Iterator[Check]:
-    """The same problem on every GPU that there is."""
+    """The same problems on every GPU that there is."""
     with contextlib.suppress(RuntimeError):  # there is none, as _devices has said
         for gpu in find_gpus():
             try:
-                prove_device(gpu.index)
+                prove_device(gpu.index, "gradients")
+                prove_device(gpu.index, "permutations")
             except ResourceError as error:
                 yield Check(f"self-test, GPU {gpu.index}", "fail", error.what, error.remedy or "")
             else:
-                yield Check(f"self-test, GPU {gpu.index}", "ok", "gradients as computed independently")
+                yield Check(f"self-test, GPU {gpu.index}", "ok", "gradients and permutations as computed independently")
 
 
 def _existing(folder: Path) -> Path:

@@ -50,23 +50,24 @@ class ValuesTask:
 def run_block_task(task: BlockTask) -> Path:
     """Run a block and write its record; one BLAS thread, so that bits do not depend on the workers."""
     with threadpool_limits(1), use_gpu(worker_gpu()):
-        write_null(task.record, run_block(_test(task.problem, task.content), task.start, task.stop), task.key)
+        test = _test(task.problem, task.content, worker_gpu())
+        write_null(task.record, run_block(test, task.start, task.stop), task.key)
     return task.record
 
 
 def run_values_task(task: ValuesTask) -> NDArray[np.float64]:
     """(stop − start, n_chosen) magnitudes."""
     with threadpool_limits(1), use_gpu(worker_gpu()):
-        test = _test(task.problem, task.content)
+        test = _test(task.problem, task.content, worker_gpu())
         return block_values(test, task.measure, task.contrast, task.features, task.start, task.stop)
 
 
 @lru_cache(maxsize=1)
-def _test(path: Path, content: str) -> Test:
+def _test(path: Path, content: str, gpu: int | None) -> Test:
     """The problem made ready, once a worker."""
-    prove_device(worker_gpu())
+    prove_device(gpu, "permutations")
     problem, found = read_problem(path)
     if found != content:
         raise RuntimeError(f"{path} has changed under the run")
-    with use_gpu(worker_gpu()) as place:
+    with use_gpu(gpu) as place:
         return prepare_test(problem, place)

@@ -1,6 +1,7 @@
 """A known answer: one small problem through the engine's own functions, and again in plain float64 NumPy."""
 
 from functools import cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from thalgpu.engine.gradients.embedding import diffusion_map
 from thalgpu.errors import ResourceError
 from thalgpu.kernels._namespace import to_host
 
+Known: TypeAlias = Literal["gradients", "permutations"]
+"""Which problem: what a process is going to be trusted with."""
+
 N_TIMEPOINTS, N_VOXELS, N_TARGETS, N_COMPONENTS = 120, 60, 80, 3
 SPARSITY, ALPHA = 0.9, 0.5
 TOLERANCE = 1e-3
@@ -18,8 +22,13 @@ TOLERANCE = 1e-3
 
 
 @cache
-def prove_device(number: int | None) -> None:
-    """Solve the known problem on a GPU before a process trusts it with subjects; the CPU (None) needs no proof.
+def prove_device(number: int | None, known: Known = "gradients") -> None:
+    """Solve a known problem on a GPU before a process trusts it with subjects; the CPU (None) needs no proof.
+
+    Parameters
+    ----------
+    number : of the GPU.
+    known : which problem; the other's kernels need not be compiled.
 
     Raises
     ------
@@ -29,12 +38,21 @@ def prove_device(number: int | None) -> None:
     if number is None:
         return
     with use_gpu(number) as place:
-        error = self_test_error(place)
-    if not error < TOLERANCE:
+        error, most = known_error(known, place)
+    if not error < most:
         raise ResourceError(
-            f"GPU {number} gives wrong gradients for a known problem, off by {error:.1e}",
+            f"GPU {number} gives wrong {known} for a known problem, off by {error:.1e}",
             remedy="use the CPU with --gpus 0, and please report it with the output of thalgpu doctor",
         )
+
+
+def known_error(known: Known, place: Place = on_host) -> tuple[float, float]:
+    """How far the engine's answer to a known problem is off, and how far it may be."""
+    if known == "gradients":
+        return self_test_error(place), TOLERANCE
+    from thalgpu.engine.pipelines.self_test_permutations import PERMUTATION_TOLERANCE, permutation_error
+
+    return permutation_error(place), PERMUTATION_TOLERANCE
 
 
 def self_test_error(place: Place = on_host) -> float:

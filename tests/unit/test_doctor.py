@@ -11,7 +11,7 @@ import pytest
 from thalgpu.cli import doctor as command
 from thalgpu.cli.main import main
 from thalgpu.engine.machine import Gpu
-from thalgpu.engine.pipelines import doctor, self_test
+from thalgpu.engine.pipelines import doctor, self_test, self_test_permutations
 from thalgpu.engine.pipelines.doctor import Check, run_doctor
 
 
@@ -117,11 +117,37 @@ def test_wrong_gradients_fail_the_self_test(monkeypatch):
         return SimpleNamespace(gradients=right(affinity, n_components, alpha=alpha).gradients[::-1])
 
     monkeypatch.setattr(self_test, "diffusion_map", wrong)
-    assert doctor._known_answer().status == "fail"
+    assert doctor._known_answer("gradients").status == "fail"
+
+
+def test_wrong_statistics_or_maps_fail_the_self_test(monkeypatch):
+    right = self_test_permutations.run_block
+
+    def wrong(test, start, stop):
+        null = right(test, start, stop)
+        null.maxima["tfce"][0, 0, 7] *= 1 + 1e-6
+        return null
+
+    monkeypatch.setattr(self_test_permutations, "run_block", wrong)
+    assert doctor._known_answer("permutations").status == "fail"
+
+
+def test_wrong_counts_fail_the_self_test(monkeypatch):
+    right = self_test_permutations.run_block
+
+    def wrong(test, start, stop):
+        null = right(test, start, stop)
+        null.counts["stat"][0] += 1
+        return null
+
+    monkeypatch.setattr(self_test_permutations, "run_block", wrong)
+    assert doctor._known_answer("permutations").status == "fail"
 
 
 def test_self_test_has_room_below_its_tolerance():
-    assert self_test.self_test_error() < 0.1 * self_test.TOLERANCE  # float32 series: what is left is rounding
+    for known in ("gradients", "permutations"):
+        error, most = self_test.known_error(known)
+        assert error < 0.1 * most, known  # what is left is rounding
 
 
 def test_command_ends_with_0_and_one_line_a_check(capsys, tmp_path):
