@@ -45,10 +45,11 @@ def hold(out: Path) -> Iterator[None]:
 
 
 def check_is_ours(out: Path) -> None:
-    """UsageError when the folder holds something that no run of ours has put there."""
-    if (out / LOCK_NAME).exists() or not out.is_dir():
-        return
-    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    """UsageError when the folder holds something that no run of ours has put there; ResourceError if it is closed."""
+    with disk_errors(out):
+        if (out / LOCK_NAME).exists() or not out.is_dir():
+            return
+        foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     if foreign:
         raise UsageError(
             f"the output folder holds something else: {', '.join(foreign[:3])}{' …' if len(foreign) > 3 else ''}",

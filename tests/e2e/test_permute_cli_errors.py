@@ -99,6 +99,11 @@ def test_files_and_columns_that_cannot_be_used_say_what_to_do(permute, study, op
     assert not Path("thalgpu-permute").exists()
 
 
+def test_a_folder_whose_name_is_too_long_is_a_resource_error(permute):
+    done = permute("--out", "x" * 300)
+    assert refused(done, 5, "File name too long"), done.err
+
+
 def test_a_configuration_file_may_begin_with_a_byte_order_mark_and_spell_names_as_the_command_line(permute):
     Path("options.toml").write_bytes("\ufeff[permute]\nn-perm = 30\ntfce-H = 3.0\n".encode())
     done = permute("--config", "options.toml")
