@@ -59,7 +59,7 @@ def _written(problem: Problem) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 def read_problem(path: Path) -> tuple[Problem, str]:
     """The problem of a record, and the SHA-256 of its content."""
-    record = _read_all(path)
+    record = read_all(path)
     about, found = record.attributes, record.datasets
     contrasts, row = [], 0
     for name, label, kind, n_rows in about["contrasts"]:
@@ -95,13 +95,21 @@ def read_problem(path: Path) -> tuple[Problem, str]:
 
 def write_null(path: Path, null: Null, key: str) -> None:
     """What some permutations left behind, as a record."""
-    datasets = {f"{kind}-{measure}": array for kind in _NULL_KINDS for measure, array in getattr(null, kind).items()}
-    write_record(path, datasets, {"stretches": null.stretches}, key=key)
+    write_record(path, null_datasets(null), {"stretches": null.stretches}, key=key)
 
 
 def read_null(path: Path) -> Null:
     """The record's content, verified."""
-    record = _read_all(path)
+    return null_of(read_all(path))
+
+
+def null_datasets(null: Null) -> dict[str, NDArray[Any]]:
+    """The arrays by name, such as "maxima-tfce"."""
+    return {f"{kind}-{measure}": array for kind in _NULL_KINDS for measure, array in getattr(null, kind).items()}
+
+
+def null_of(record: Record) -> Null:
+    """The arrays of a record in their places; its stretches are an attribute."""
     kinds: dict[str, dict[Any, NDArray[Any]]] = {kind: {} for kind in _NULL_KINDS}
     for name, array in record.datasets.items():
         kind, _, measure = name.partition("-")
@@ -109,7 +117,7 @@ def read_null(path: Path) -> Null:
     return Null(tuple((start, stop) for start, stop in record.attributes["stretches"]), **kinds)
 
 
-def _read_all(path: Path) -> Record:
+def read_all(path: Path) -> Record:
     """Every dataset of a record of ours, as it is listed there."""
     listed = read_attributes(path)["datasets"]
     return read_record(path, {name: DatasetSpec(one["dtype"], tuple(one["shape"])) for name, one in listed.items()})
