@@ -1,6 +1,5 @@
 """The output folder of a permutation test: that it holds one test, and what was asked for."""
 
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 from thalgpu.engine.inputs.map_neighbours import mesh_files
 from thalgpu.engine.inputs.region_files import absolute_argument
 from thalgpu.engine.outputs.sidecars import write_dataset_files, write_toml
+from thalgpu.engine.pipelines.claims import claim
 from thalgpu.engine.pipelines.permute_outputs import remove_results
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
-from thalgpu.errors import InputError, UsageError
 
 _FILES = ("design", "contrasts", "f_tests", "permutations")
 _ARGUMENTS = ("mask", "atlas")
@@ -19,41 +18,8 @@ _NOT_OPTIONS = ("maps", "options", "out", "workers", "memory", "gpus", "overwrit
 
 
 def claim_folder(request: PermuteRequest, key: str) -> None:
-    """Make sure that the folder's results, if it has some, are of this test.
-
-    Results of another one are removed where they may be replaced, before anything says that they are of this test.
-
-    Raises
-    ------
-    UsageError
-        The folder holds another test, or the results of another command.
-    InputError
-        Nobody knows what it holds.
-    """
-    path = request.out / "config.toml"
-    if not path.exists():
-        return
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        found = document["test"]["key"] if "permute" in document else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if not request.overwrite:
-            raise InputError(
-                path,
-                "cannot be read, so that nobody knows what was tested here",
-                remedy="--overwrite, or another --out",
-            ) from error
-        found = ""
-    if found is None:
-        raise UsageError(f"{request.out} holds results of another command", remedy="choose another --out")
-    if found == key:
-        return
-    if not request.overwrite:
-        raise UsageError(
-            f"{request.out} holds another test: other maps, subjects, design or options",
-            remedy="choose another --out, or --overwrite to replace it",
-        )
-    remove_results(request.out)
+    """Make sure that the folder's results, if it has some, are of this test; see `claims.claim`."""
+    claim(request.out, key, command="permute", overwrite=request.overwrite, remove=remove_results)
 
 
 def write_folder_files(request: PermuteRequest, key: str) -> None:
