@@ -180,9 +180,15 @@ def block_values(
     test: Test, measure: Measure, contrast: int, features: NDArray[np.int64], start: int, stop: int
 ) -> NDArray[np.float64]:
     """(stop − start, n_chosen) magnitudes of some features under each permutation, for tails that are fitted."""
+    needed = replace(
+        test.problem.options,
+        tfce=measure == "tfce",
+        cluster_threshold=None if measure in COUNTED else test.problem.options.cluster_threshold,
+    )
+    lean = replace(test, problem=replace(test.problem, options=needed))
     chosen = [
-        to_host(_magnitudes(maps[measure], test, c))[:, features]
-        for c, _, maps in _batches(test, start, stop, only=contrast)
+        to_host(_magnitudes(maps[measure], lean, c))[:, features]
+        for c, _, maps in _batches(lean, start, stop, only=contrast)
     ]
     return np.concatenate(chosen)
 

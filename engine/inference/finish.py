@@ -17,6 +17,9 @@ from thalgpu.engine.inference.tails import TAIL_BELOW, gamma_p, gpd_p
 Collect: TypeAlias = Callable[[Measure, int, NDArray[np.int64]], NDArray[np.float64]]
 """Measure, number of the contrast, features → their (n_perm, n_chosen) magnitudes under each permutation."""
 
+_COLLECTED_BYTES = 2**28
+"""Of the null distributions that tails are fitted to at a time; each time, all permutations are done once more."""
+
 Maps: TypeAlias = dict[str, NDArray[np.float64]]
 
 
@@ -110,9 +113,11 @@ def _own_p(
     if options.tail == "none" or collect is None:
         return p
     small = np.flatnonzero(p < TAIL_BELOW)
-    if len(small):
-        values = collect(measure, c, small)
-        p[small] = gpd_p(magnitudes[small], values)[0] if options.tail == "gpd" else gamma_p(magnitudes[small], values)
+    step = max(1, _COLLECTED_BYTES // (8 * n_perm))
+    for first in range(0, len(small), step):
+        chosen = small[first : first + step]
+        observed, values = magnitudes[chosen], collect(measure, c, chosen)
+        p[chosen] = gpd_p(observed, values)[0] if options.tail == "gpd" else gamma_p(observed, values)
     return p
 
 

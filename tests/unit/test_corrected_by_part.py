@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.blocks import Problem, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Problem, block_values, prepare_test, run_block
 from thalgpu.engine.inference.finish import finish
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
 from thalgpu.engine.inference.permutation_set import plan_permutations
@@ -32,3 +32,22 @@ def test_what_is_corrected_within_a_part_does_not_depend_on_the_others(fdr, rng)
         for name in ("p", "p_fwe", "p_fdr"):
             np.testing.assert_array_equal(together[name][at], alone[name], err_msg=name)
     assert (together["p_fwe_joint"] >= together["p_fwe"]).all()
+
+
+def test_tails_are_fitted_a_few_features_at_a_time(rng, monkeypatch):
+    """As many as there is memory for; the answer is the same to rounding."""
+    values = rng.normal(size=(16, 40)) + 2 * GROUP[:, None]
+    options, parts = InferenceOptions(n_perm=500, tail="gpd"), (Part("", 0, 40),)
+    test = prepare_test(Problem(values, DESIGN, plan_permutations(DESIGN, options), options, parts, (None,), (None,)))
+    sizes = []
+
+    def collect(measure, contrast, features):
+        sizes.append(len(features))
+        return block_values(test, measure, contrast, features, 0, 500)
+
+    null = run_block(test, 0, 500)
+    whole = finish(test, null, collect)[0].maps["p"]
+    monkeypatch.setattr("thalgpu.engine.inference.finish._COLLECTED_BYTES", 7 * 8 * 500)
+    np.testing.assert_allclose(finish(test, null, collect)[0].maps["p"], whole, rtol=1e-10)
+    assert sizes[0] > 20
+    assert max(sizes[1:]) == 7
