@@ -29,7 +29,7 @@ from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to
 _NOT_MAPS = frozenset({"effect", "effect_low", "effect_high", "null_max", "n_perm", "permutations", "contrasts"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PermutationTest:
     """What `permutation_test` found; every array has a row a contrast (t contrasts first, then F tests).
 

@@ -321,3 +321,10 @@ def test_a_variance_group_of_one_subject_has_finite_answers(Y):
     found = permutation_test(Y, X, DIFFERENCE, variance_groups=np.eye(14)[3], n_perm=100)
     for array in (found.stat, found.p, found.effect, *found.null_max.values()):
         assert np.isfinite(array).all()
+
+
+def test_results_can_be_compared(Y):
+    """By identity: arrays have no single truth."""
+    one, other = (permutation_test(Y, X, DIFFERENCE, n_perm=10) for _ in range(2))
+    assert one == one
+    assert one != other
