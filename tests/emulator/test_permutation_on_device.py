@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.sparse import diags_array
 
+from thalgpu.engine.inference import permutation_test as module
+from thalgpu.engine.inference.blocks import prepare_test
 from thalgpu.engine.inference.permutation_test import PermutationTest, permutation_test
 from thalgpu.kernels._namespace import is_device, to_host
 
@@ -62,6 +64,20 @@ def test_device_arrays_give_the_hosts_answers_on_the_device(emulated, study, kin
     on_host = permutation_test(values, **given)
     assert np.isfinite(on_host.stat).all()
     require_same(permutation_test(emulated.asarray(values), **given), on_host)
+
+
+def test_values_are_worked_on_where_they_are(emulated, study, monkeypatch):
+    values, given = study
+    prepared = []
+
+    def prepare(*arguments):
+        prepared.append(prepare_test(*arguments))
+        return prepared[-1]
+
+    monkeypatch.setattr(module, "prepare_test", prepare)
+    permutation_test(emulated.asarray(values), **given)
+    permutation_test(values, **given)
+    assert [[is_device(model.values) for model in test.models] for test in prepared] == [[True] * 2, [False] * 2]
 
 
 def test_threads_share_a_device(emulated, study):

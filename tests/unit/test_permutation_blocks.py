@@ -159,6 +159,14 @@ def test_two_sided_values_are_magnitudes_of_t_and_f_is_as_ever(rng):
         np.testing.assert_array_equal(every_value(both, "stat", c, 130), np.abs(every_value(one, "stat", c, 130)))
 
 
+def test_f_has_no_second_side_on_the_z_scale_either(rng):
+    """There it is negative where p is above a half."""
+    given = {"contrasts": (ANY,), "statistic_scale": "z", "effect": 0.0, **SPATIAL}
+    both, one = (prepare_test(problem(np.random.default_rng(1), two_sided=two, **given)) for two in (True, False))
+    assert (one.observed[0]["stat"] < -0.3).any()
+    assert same(run_all(both), run_all(one))
+
+
 def test_two_sided_enhanced_maps_keep_their_signs_and_are_compared_without(rng):
     test = prepare_test(problem(rng, two_sided=True, **SPATIAL))
     result = finish(test, run_all(test))[0]
@@ -209,8 +217,9 @@ def test_on_the_z_scale_t_and_f_are_one_family(rng):
         np.testing.assert_array_equal(result.maps["p_fwe_joint"], expected)
 
 
-def test_parts_are_tested_as_they_would_be_alone(rng):
-    given = problem(rng, sizes=(8, 5), **SPATIAL)
+@pytest.mark.parametrize("grid", ["exact", "palm", "randomise", "nilearn"])
+def test_parts_are_tested_as_they_would_be_alone(rng, grid):
+    given = problem(rng, sizes=(8, 5), tfce_grid=grid, **SPATIAL)
     test = prepare_test(given)
     together, null = finish(test, run_all(test)), run_all(test)
     for p, part in enumerate(given.parts):
@@ -269,18 +278,15 @@ def stopping(rng, **options):
     return prepare_test(problem(rng, n_perm=1000, stop_after=6, contrasts=(A_B, ANY), **options))
 
 
-def without_effects(test):
-    """The same test where every feature is soon reached."""
-    rng = np.random.default_rng(3)
-    return prepare_test(replace(test.problem, values=rng.normal(size=test.problem.values.shape)))
-
-
 @pytest.mark.parametrize("order", ["as numbered", "backwards", "shuffled"])
 def test_stopping_does_not_depend_on_the_blocks_that_were_run_beyond(rng, order):
-    test = without_effects(stopping(rng, tfce=True))
+    test = stopping(rng, tfce=True)
     cuts = stretches.stretches(1000)
     expected = run_all(test)
-    assert expected.stretches[0][1] < 1000  # it does stop
+    n_perm = expected.stretches[0][1]
+    assert 100 < n_perm < 1000  # it does stop, and not at once
+    assert all((hits[:, -1] < n_perm).all() for hits in expected.first_hits.values())
+    assert any((hits[:, -1] >= n_perm - 100).any() for hits in expected.first_hits.values())  # but as soon as it may
     nulls = {cut: run_block(test, *cut) for cut in cuts}
     orders = {"as numbered": cuts, "backwards": cuts[::-1], "shuffled": [cuts[i] for i in rng.permutation(len(cuts))]}
     settling = Settling()

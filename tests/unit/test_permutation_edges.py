@@ -56,6 +56,16 @@ def test_constant_features_are_zero_with_p_one(values, kind):
     assert all(np.isfinite(array).all() for array in arrays(found).values())
 
 
+@pytest.mark.parametrize("scale", ["t", "z"])
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_rounding_of_constant_features_tells_no_permutations_apart(scale, method):
+    """What the model leaves of them is a few 1e-17, of which variance groups would make degrees of freedom."""
+    options = {"method": method, "statistic_scale": scale, "variance_groups": GROUP, "n_perm": 60}
+    found = permutation_test(np.ones((14, 1)) * np.linspace(-3, 3, 50), X, DIFFERENCE, [[DIFFERENCE]], **options)
+    assert (found.stat == 0).all()
+    assert (found.p == 1).all()
+
+
 @each_kind
 def test_nothing_but_constant_features(kind):
     found = answers(np.full((14, 5), 3.3), kind)
