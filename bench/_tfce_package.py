@@ -1,15 +1,15 @@
 """The `tfce` package's side of B5: its permuted model a permutation, and its TFCE on batches of maps."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.bench._maps import CONTRAST, Cohort, best_seconds
+from thalgpu.bench._maps import CONTRAST, Cohort
 
 NOT_INSTALLED = "tfce not installed (extra [validate])"
-_BATCHES = (100, 250, 1000)
+BATCHES = (100, 250, 1000)
+"""Maps that are enhanced at once."""
 
 Loop = Callable[[int], NDArray[np.floating]]
 
@@ -43,8 +43,3 @@ def own_maps(cohort: Cohort) -> tuple[NDArray[np.floating], NDArray[np.floating]
 
     t = PermutedGLM(np.ascontiguousarray(cohort.values.T), cohort.matrix, CONTRAST).fit()
     return t, tfce(t, adjacency=(cohort.neighbours.indptr, cohort.neighbours.indices))
-
-
-def fastest_seconds(loop: Loop, repeats: int) -> float:
-    """With the size of batch that suits it best."""
-    return min(best_seconds(partial(loop, batch), repeats) for batch in _BATCHES)
