@@ -174,6 +174,7 @@ def _print_plan(request: "PermuteRequest", prepared: "PermutePrepared", *, verbo
         f"features      {maps}",
         f"design        {', '.join(design.columns)}",
         *(f"contrast      {one.name} ({one.kind}) → {one.label}" for one in design.contrasts),
+        *_direction(request, prepared),
         f"permutations  {prepared.problem.permutations.description}",
         f"blocks        {plan.n_blocks}",
         f"workers       {plan.workers} on {plan.device}, {format_bytes(plan.worker_bytes)} each",
@@ -187,6 +188,14 @@ def _print_plan(request: "PermuteRequest", prepared: "PermutePrepared", *, verbo
         print_line(line)
     for remark in prepared.warnings:
         print_line(f"warning: {remark}")
+
+
+def _direction(request: "PermuteRequest", prepared: "PermutePrepared") -> list[str]:
+    """What t contrasts ask, which no statistic tells: many look for effects of either sign and test one."""
+    if all(one.kind == "f" for one in prepared.problem.design.contrasts):
+        return []
+    both = request.options.two_sided
+    return [f"direction     {'either: two-sided' if both else 'contrast > 0 only; --two-sided tests both'}"]
 
 
 def _print_result(result: "PermuteResult", *, as_json: bool) -> None:

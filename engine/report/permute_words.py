@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.report.permute_page import ContrastPage, MaximumTest, Measure, PermutePage, Unit
 
@@ -39,7 +41,8 @@ def leading(one: ContrastPage) -> MaximumTest:
 
 def statistic_label(one: ContrastPage) -> str:
     """For axes: the statistic and its degrees of freedom."""
-    return f"{statistic_name(one)} ({one.df:.4g} df)"
+    tested = f"{np.linalg.matrix_rank(one.contrast.weights)} and " if one.contrast.kind == "f" else ""
+    return f"{statistic_name(one)} ({tested}{one.df:.4g} df)"
 
 
 def statistic_name(one: ContrastPage) -> str:
