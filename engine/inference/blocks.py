@@ -67,6 +67,11 @@ class Problem:
             raise NumericsError(
                 f"maps hold NaN, infinity or numbers beyond {_LARGEST:g}", remedy="leave out or fill these features"
             )
+        largest = np.maximum(self.values.max(axis=0), -self.values.min(axis=0))
+        if ((largest > 0) & (largest < 1 / _LARGEST)).any():  # their squares are zero, or lose their digits
+            raise NumericsError(
+                f"maps hold features with all numbers below {1 / _LARGEST:g}", remedy="write them in another unit"
+            )
         if self.options.stop_after and self.permutations.source == "exhaustive":
             raise UsageError(
                 f"stop_after needs random permutations, and all {self.permutations.n_perm:,} that exist are taken",

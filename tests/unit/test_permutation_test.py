@@ -42,6 +42,7 @@ def drawn(rows):
 REFUSED = {
     "NaN": (lambda Y: permutation_test(with_nan(Y), X, DIFFERENCE), NumericsError, "NaN"),
     "infinity": (lambda Y: permutation_test(Y / 0.0, X, DIFFERENCE), NumericsError, "infinity"),
+    "tiny values": (lambda Y: permutation_test(Y * 1e-160, X, DIFFERENCE), NumericsError, "below 1e-100"),
     "huge values": (lambda Y: permutation_test(Y * 1e200, X, DIFFERENCE), NumericsError, "beyond 1e"),
     "other subjects": (lambda Y: permutation_test(Y[1:], X, DIFFERENCE), UsageError, "Y has 13 rows, X has 14"),
     "one map only": (lambda Y: permutation_test(Y[:, 0], X, DIFFERENCE), UsageError, "subjects by features"),
