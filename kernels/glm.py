@@ -15,6 +15,10 @@ TIE = 1e-9
 """Statistics that differ by less than this part of themselves are equal: they come from the same sums in another order,
 which rounding sets apart by some 1e-13."""
 
+NEAR_ZERO = 1e-12
+"""And so are those that differ by less than this: where two sums are equal, what is left of them is 0 or rounding, and
+nothing in it tells one permutation from another."""
+
 _TILE = 2048
 """Features worked on at a time, so that what is added up stays in the cache."""
 
@@ -123,9 +127,9 @@ def tie_threshold(observed: Array, /) -> Array:
     Returns
     -------
     (n_features,) float64
-        observed − 1e-9 · |observed|.
+        observed − 1e-9 · |observed| − 1e-12.
     """
-    threshold: Array = observed - TIE * get_namespace(observed).abs(observed)
+    threshold: Array = observed - (TIE * get_namespace(observed).abs(observed) + NEAR_ZERO)
     return threshold
 
 

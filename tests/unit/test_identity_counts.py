@@ -1,4 +1,6 @@
-"""The subjects' own order is one of the permutations that reach what was observed, however exact the fit."""
+"""What counts as reached: the subjects' own order, however exact the fit, and what is equal but for rounding."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -18,3 +20,17 @@ def test_p_is_never_below_one_permutation(noise, variance_groups, rng):
     assert result.p.min() >= 1 / 50
     assert result.p_fwe.min() >= 1 / 50
     np.testing.assert_array_equal(result.null_max["stat"][0, 0], np.abs(result.stat).max())
+
+
+@pytest.mark.parametrize("two_sided", [False, True], ids=["one-sided", "two-sided"])
+def test_sums_of_whole_numbers_that_are_equal_are_ties(two_sided, rng):
+    """Counts, ranks and masks have many permutations without any difference, whose t is 0 or its rounding."""
+    Y = rng.integers(0, 3, size=(8, 60)).astype(float)
+    X = np.column_stack([GROUP, 1 - GROUP])
+    one_group = np.array([np.isin(np.arange(8), chosen) for chosen in combinations(range(8), 4)])
+    differences = 2 * one_group @ Y - Y.sum(axis=0)  # rises with t, and is exact
+    observed = 2 * GROUP @ Y - Y.sum(axis=0)
+    if two_sided:
+        differences, observed = np.abs(differences), np.abs(observed)
+    result = permutation_test(Y, X, [1, -1], n_perm=0, two_sided=two_sided)
+    np.testing.assert_allclose(result.p[0], (differences >= observed).mean(axis=0), rtol=1e-12)
