@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from thalgpu.cli.main import app
+from thalgpu.engine.pipelines.permute_outputs import _FILE_NAMES as MAP_NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,6 +46,11 @@ def test_every_option_that_is_named_exists():
     for page in PAGES:
         named = set(re.findall(r"(?<![\w-])--[a-z][A-Za-z0-9-]+", page.read_text()))
         assert named - known - OTHER_PROGRAMS - {"--help", "--version"} == set(), page.name
+
+
+def test_every_map_of_a_permutation_test_is_explained():
+    page = (ROOT / "docs/permute.md").read_text()
+    assert [stat for stat in MAP_NAMES.values() if f"`{stat}`" not in page] == []
 
 
 def test_every_link_within_the_project_leads_somewhere():
