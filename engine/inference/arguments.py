@@ -56,7 +56,13 @@ def design_of_arrays(
         labels = _labels("variance_groups", variance_groups, len(matrix))
         if labels.ndim != 1:
             raise UsageError(f"variance_groups must be one label a subject, not of shape {labels.shape}")
-        groups = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        names, groups, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        groups = groups.astype(np.int64)
+        if (sizes == 1).any():
+            name = names[sizes == 1][0]
+            raise UsageError(
+                f"variance group {name} has one subject, who has no variance", remedy="join it with another"
+            )
     return Design(matrix, columns, asked, blocks=tree, variance_groups=groups)
 
 

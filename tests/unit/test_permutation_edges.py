@@ -83,7 +83,7 @@ def test_a_perfect_fit_has_finite_answers_and_the_least_p(kind):
     assert (found.p[1] <= 2 / 80).all()
 
 
-@pytest.mark.parametrize("factor", [1e100, 1e90, 1e-100])
+@pytest.mark.parametrize("factor", [1e100, 1e90, 1e-90])
 @each_kind
 def test_absurd_units_change_nothing_but_rounding(values, kind, factor):
     values = np.clip(values, -0.99, 0.99)
