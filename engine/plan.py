@@ -13,8 +13,8 @@ INTERPRETER_BYTES = 200 * 2**20
 """Python with NumPy, SciPy, nibabel and h5py in one process."""
 TILE_BYTES = 128 * 2**20
 """Work space of the affinity, whose tiles have a fixed size."""
-COMPILER_BYTES = 160 * 2**20
-"""Numba and the loops that it compiles."""
+COMPILER_BYTES = 80 * 2**20
+"""Numba, and what it takes to compile a loop."""
 BATCH_BYTES = 64 * 2**20
 """Products and maps of the permutations that are worked on at once."""
 FEW_BLOCKS = 2
@@ -153,9 +153,10 @@ def plan_permute(
     n_blocks: int,
     workers: int | None,
     memory: int | None,
+    stop_after: int = 0,
     gpus: Sequence[Gpu] = (),
 ) -> PermutePlan:
-    """Choose how many workers fit; ResourceError when not even one does.
+    """Choose how many workers fit beside this process; without room for one, the work is done in this process.
 
     Parameters
     ----------
@@ -163,19 +164,28 @@ def plan_permute(
     n_variances : variance groups.
     workers, memory, gpus : as of `plan_gradients`.
     """
+    stop_after : exceedances whose numbers are kept for each feature; 0 for none.
     row = 8 * n_features
-    values = row * n_subjects * (1 + n_contrasts)  # as read, and projected for each contrast
-    batch = max(BATCH_BYTES, row * (n_columns * n_variances + 8))
-    worker_bytes = INTERPRETER_BYTES + COMPILER_BYTES + values + 3 * batch + 8 * row * n_contrasts
+
+    Raises
+    ------
+    ResourceError
+        When not even this process alone has room for the work.
+    values = row * n_subjects
+    arrays = values * (n_contrasts + 3)  # as read, projected for each contrast, and what the last projection takes
+    kept = row * n_contrasts * (16 + 2 * stop_after)
+    batch = max(BATCH_BYTES, row * ((n_columns + 1) * n_variances + 4)) * min(n_variances, 2)
+    worker_bytes = INTERPRETER_BYTES + COMPILER_BYTES + arrays + kept + batch
+    own_bytes = worker_bytes + 2 * values  # the maps, and what is written of them
     allowed = memory if memory is not None else int(0.9 * available_memory())
-    fitting = allowed // worker_bytes
-    if fitting < 1:
+    if own_bytes > allowed:
         raise ResourceError(
-            f"one worker needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
+            f"{format_bytes(own_bytes)} of memory are needed, {format_bytes(allowed)} are allowed",
             remedy="raise --memory, test fewer components at once, or use a machine with more memory",
         )
     wanted = len(gpus) if gpus else workers or usable_cores()
-    in_process = workers == 1 or n_blocks <= FEW_BLOCKS
+    in_process = workers == 1 or n_blocks <= FEW_BLOCKS or fitting < 1
+    fitting = (allowed - own_bytes) // worker_bytes
     return PermutePlan(
         n_subjects=n_subjects,
         n_features=n_features,
@@ -186,8 +196,8 @@ def plan_permute(
         in_process=in_process,
         device=_devices(gpus),
         gpus=tuple(gpu.index for gpu in gpus),
-        device_bytes=values + 3 * batch if gpus else 0,
-        worker_bytes=worker_bytes,
+        device_bytes=arrays + kept + 3 * batch if gpus else 0,
+        worker_bytes=own_bytes if in_process else worker_bytes,
         memory_bytes=allowed,
         disk_bytes=2**20 + values + n_contrasts * (row * 40 + 64 * n_perm) + n_blocks * n_contrasts * 2 * row,
     )

@@ -28,6 +28,7 @@ from thalgpu.engine.pipelines.permute_stage import (
     RESULT_VERSION,
     BlockTask,
     ValuesTask,
+    forget_problem,
     run_block_task,
     run_values_task,
 )
@@ -179,6 +180,7 @@ class _Run:
 
     def _finish(self, null: Null, content: str) -> tuple[ContrastResult, ...]:
         self.progress(Event("stage", "p-values", total=1))
+        forget_problem()  # where blocks were run in this process
         with threadpool_limits(1):
             test = prepare_test(self.prepared.problem)
 

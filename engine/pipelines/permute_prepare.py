@@ -72,14 +72,18 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
     with collect_remarks() as remarks:
         maps = read_subject_maps(request.maps, components=request.component, mask=request.mask)
         design, rows, hashes = _design(request, maps[0])
-    maps = tuple(replace(one, values=one.values[list(rows)]) for one in maps)
+    parts = _parts(maps)
+    values = np.hstack([one.values[list(rows)] for one in maps])
+    maps = tuple(
+        replace(one, values=values[:, part.start : part.stop]) for one, part in zip(maps, parts, strict=True)
+    )  # views: no second copy of everything
     permutations = _permutations(request, design)
     problem = Problem(
-        values=np.ascontiguousarray(np.hstack([one.values for one in maps])),
+        values=values,
         design=design,
         permutations=permutations,
         options=replace(request.options, n_perm=permutations.n_perm) if request.permutations else request.options,
-        parts=_parts(maps),
+        parts=parts,
         neighbours=_neighbours(request, maps, request.tfce_connectivity),
         cluster_neighbours=_neighbours(request, maps, request.cluster_connectivity),
     )
@@ -91,6 +95,7 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
         n_variances=len(set(design.variance_groups.tolist())) if design.variance_groups is not None else 1,
         n_perm=permutations.n_perm,
         n_blocks=len(stretches(permutations.n_perm)),
+        stop_after=request.options.stop_after,
         workers=request.workers,
         memory=request.memory,
         gpus=gpus,

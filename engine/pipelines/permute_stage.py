@@ -62,6 +62,11 @@ def run_values_task(task: ValuesTask) -> NDArray[np.float64]:
         return block_values(test, task.measure, task.contrast, task.features, task.start, task.stop)
 
 
+def forget_problem() -> None:
+    """Let go of the problem that this process has been at work on."""
+    _test.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _test(path: Path, content: str, gpu: int | None) -> Test:
     """The problem made ready, once a worker."""

@@ -1,10 +1,21 @@
 """The plan of a run: pure sizes, and as many workers as fit."""
 
+import subprocess
+import sys
+
 import pytest
 
 from thalgpu.engine import plan as plans
 from thalgpu.engine.config import GradientOptions
-from thalgpu.engine.plan import INTERPRETER_BYTES, format_bytes, parse_bytes, plan_gradients, usable_cores
+from thalgpu.engine.machine import Gpu
+from thalgpu.engine.plan import (
+    INTERPRETER_BYTES,
+    format_bytes,
+    parse_bytes,
+    plan_gradients,
+    plan_permute,
+    usable_cores,
+)
 from thalgpu.errors import ResourceError
 
 GB = 2**30
@@ -127,3 +138,104 @@ def test_sizes_are_told(count, text):
 )
 def test_work_stays_in_this_process_only_on_request_or_for_one_subject(changed, expected):
     assert plan(**changed).in_process is expected
+
+
+TEST = {"n_subjects": 60, "n_features": 100_000, "n_columns": 5, "n_contrasts": 1, "n_variances": 1, "n_perm": 10_000}
+
+
+def planned_test(*, workers=None, memory=64 * GB, n_blocks=100, **changed):
+    return plan_permute(**{**TEST, **changed}, n_blocks=n_blocks, workers=workers, memory=memory)
+
+
+def test_a_test_takes_the_workers_that_are_asked_for_where_they_fit():
+    assert planned_test(workers=3).workers == 3
+
+
+def test_workers_of_a_test_share_the_memory_with_the_process_that_started_them():
+    own, worker = planned_test(workers=1).worker_bytes, planned_test(workers=2).worker_bytes
+    assert own > worker
+    for fitting in (2, 5):
+        assert planned_test(workers=8, memory=own + fitting * worker + worker // 2).workers == fitting
+
+
+def test_a_test_without_room_for_a_worker_is_done_in_this_process():
+    own = planned_test(workers=1).worker_bytes
+    plan = planned_test(workers=8, memory=own + 1000)
+    assert (plan.workers, plan.in_process) == (1, True)
+
+
+def test_a_test_that_cannot_fit_is_refused_in_words():
+    own = planned_test(workers=1).worker_bytes
+    with pytest.raises(ResourceError, match=r"of memory are needed, .* are allowed .*--memory"):
+        planned_test(memory=own - 1000)
+
+
+def test_no_more_workers_than_blocks_of_a_test():
+    assert planned_test(workers=16, n_blocks=3).workers == 3
+
+
+@pytest.mark.parametrize(("changed", "expected"), [({"n_blocks": 2}, True), ({"workers": 1}, True), ({}, False)])
+def test_few_blocks_are_done_in_this_process(changed, expected):
+    assert planned_test(**{"workers": 2, **changed}).in_process is expected
+
+
+def test_memory_of_a_test_does_not_grow_with_the_permutations():
+    assert planned_test(n_perm=10**6).worker_bytes == planned_test(n_perm=100).worker_bytes
+
+
+def test_every_contrast_takes_a_copy_of_the_values():
+    values = 8 * 60 * 100_000
+    more = planned_test(n_contrasts=3).worker_bytes - planned_test(n_contrasts=1).worker_bytes
+    assert 2 * values <= more < 3 * values
+
+
+def test_large_maps_of_many_columns_and_variances_need_a_larger_batch():
+    few, many = (planned_test(n_features=10**6, n_columns=k, n_variances=g).worker_bytes for k, g in ((2, 1), (20, 4)))
+    assert many - few > 8 * 10**6 * 80
+
+
+def test_exceedances_that_are_kept_take_memory():
+    assert planned_test(stop_after=50).worker_bytes - planned_test().worker_bytes >= 2 * 4 * 50 * 100_000
+
+
+def test_every_gpu_of_a_test_has_a_worker():
+    gpus = [Gpu(n, "emulated", 8 * GB, 8 * GB) for n in (0, 1)]
+    plan = planned_test(gpus=gpus)
+    assert (plan.workers, plan.gpus) == (2, (0, 1))
+    assert 3 * 8 * 60 * 100_000 < plan.device_bytes < GB
+
+
+_BLOCK = """
+import sys
+from pathlib import Path
+import numpy as np
+from thalgpu.engine.inference.adjacency import volume_neighbours
+from thalgpu.engine.inference.blocks import Problem
+from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
+from thalgpu.engine.inference.permutation_set import plan_permutations
+from thalgpu.engine.pipelines.permute_records import write_problem
+from thalgpu.engine.pipelines.permute_stage import BlockTask, run_block_task
+path, content = Path(sys.argv[1]), sys.argv[2]
+if content == "write":
+    rng, n = np.random.default_rng(0), 46
+    matrix = np.column_stack([np.ones(60), rng.normal(size=(60, 4))])
+    contrasts = tuple(Contrast(f"c{k}", f"c{k}", np.eye(5)[[k]], "t") for k in (1, 2))
+    design, options = Design(matrix, tuple("abcde"), contrasts), InferenceOptions(n_perm=1000, tfce=True)
+    around = (volume_neighbours(np.argwhere(np.ones((n, n, n))), 6),)
+    values = rng.standard_normal((60, n**3))
+    permutations = plan_permutations(design, options)
+    print(write_problem(path, Problem(values, design, permutations, options, (Part("", 0, n**3),), around, around)))
+else:
+    run_block_task(BlockTask(path, content, 0, 10, path.with_name("block.h5")))
+    print(1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory in /proc")
+def test_a_workers_peak_memory_is_what_was_planned(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-c", _BLOCK, str(tmp_path / "problem.h5"), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    peak, planned = int(run(run("write"))), planned_test(n_features=46**3, n_contrasts=2).worker_bytes
+    assert 0.5 * planned < peak < planned  # half: less would leave cores idle
