@@ -1,6 +1,10 @@
 """How permutations are cut into blocks, and when enough of them have been done."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from thalgpu.engine.inference.blocks import NEVER, Null, merge
+from thalgpu.kernels.glm import tie_threshold
 
 _FEWEST, _MOST_BLOCKS = 100, 1000
 
@@ -30,8 +34,14 @@ class Settling:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every feature of every contrast has been reached as often as was asked for."""
-        return self._null is not None and all((hits[:, -1] != NEVER).all() for hits in self._null.first_hits.values())
+        """Whether every feature of every contrast, and every part's largest cluster, has been reached as often as was
+        asked for; then every corrected p has been as well, since maxima reach more."""
+        null = self._null
+        if null is None or any((hits[:, -1] == NEVER).any() for hits in null.first_hits.values()):
+            return False
+        wanted = next((hits.shape[1] for hits in null.first_hits.values()), 0)
+        clusters = (maxima for measure, maxima in null.maxima.items() if measure not in null.first_hits)
+        return all((_times_reached(maxima) >= wanted).all() for maxima in clusters)
 
     def take(self, null: Null) -> None:
         """Add a block."""
@@ -41,3 +51,8 @@ class Settling:
 
     def _next(self) -> int:
         return 0 if self._null is None else self._null.stretches[0][1]
+
+
+def _times_reached(maxima: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n_contrasts, n_parts) permutations whose maximum reaches that of the identity, which comes first."""
+    return np.asarray((maxima[:, :, 1:] >= tie_threshold(maxima[:, :, :1])).sum(axis=2))

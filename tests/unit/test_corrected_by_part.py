@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.blocks import Problem, block_values, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Null, Problem, block_values, prepare_test, run_block
 from thalgpu.engine.inference.finish import finish
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
 from thalgpu.engine.inference.permutation_set import plan_permutations
+from thalgpu.engine.inference.stretches import Settling
 
 GROUP = np.repeat([1.0, 0.0], 8)
 DESIGN = Design(
@@ -51,3 +52,18 @@ def test_tails_are_fitted_a_few_features_at_a_time(rng, monkeypatch):
     np.testing.assert_allclose(finish(test, null, collect)[0].maps["p"], whole, rtol=1e-10)
     assert sizes[0] > 20
     assert max(sizes[1:]) == 7
+
+
+def test_stopping_early_waits_for_the_largest_cluster():
+    """Its features have been reached twice after a block, the cluster only after two."""
+    settling = Settling()
+    for number, (reached, is_settled) in enumerate([(1, False), (1, True)]):
+        extents = np.zeros((1, 1, 100))
+        extents[0, 0, 1 : 1 + reached] = 10.0
+        extents[0, 0, 0] = 10.0 if number == 0 else 0.0
+        maxima = {"stat": np.ones((1, 1, 100)), "cluster_extent": extents}
+        counts = {"stat": np.full((1, 3), 5)}
+        hits = {"stat": np.full((1, 2, 3), 100 * number + np.array([3, 4])[:, None], dtype=np.int32)}
+        settling.take(Null(((100 * number, 100 * number + 100),), maxima, counts, hits))
+        assert settling.is_settled == is_settled
+    assert settling.null.stretches == ((0, 200),)
