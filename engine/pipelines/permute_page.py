@@ -1,6 +1,6 @@
 """From a permutation test's results to its report page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thalgpu import __version__
@@ -70,7 +70,7 @@ def write_report(request: PermuteRequest, prepared: PermutePrepared, found: Sequ
 
 
 def _contrast(request: PermuteRequest, one: PartResult) -> ContrastPage:
-    shown = [name for name in _PEAKS if any(row[name] not in (None, "") for row in one.peaks)]
+    peak_columns, peaks = peak_cells(one.peaks)
     effect = one.result.effect
     return ContrastPage(
         contrast=one.result.contrast,
@@ -83,9 +83,15 @@ def _contrast(request: PermuteRequest, one: PartResult) -> ContrastPage:
         region=one.maps_of.space,
         meshes=_meshes(request, one),
         names=one.maps_of.feature_names,
-        peak_columns=tuple(_PEAKS[name] for name in shown),
-        peaks=tuple(tuple(_cell(row[name]) for name in shown) for row in one.peaks),
+        peak_columns=peak_columns,
+        peaks=peaks,
     )
+
+
+def peak_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Headers and text of a table of peaks, of the columns that say something."""
+    shown = [name for name in _PEAKS if any(row[name] not in (None, "") for row in rows)]
+    return tuple(_PEAKS[name] for name in shown), tuple(tuple(_cell(row[name]) for name in shown) for row in rows)
 
 
 def _tests(one: PartResult) -> Iterator[MaximumTest]:

@@ -5,7 +5,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.model import Contrast, Design
-from thalgpu.engine.inputs.model import CiftiGrid, Region, VolumeGrid
 from thalgpu.engine.report import permute_words as words
 from thalgpu.engine.report.design_quality import (
     HIGH_INFLATION,
@@ -18,7 +17,7 @@ from thalgpu.engine.report.inference_figures import design_matrix, effect_dots, 
 from thalgpu.engine.report.permute_method import method, references
 from thalgpu.engine.report.permute_page import ALPHA, ContrastPage, DesignPage, MaximumTest, PermutePage
 from thalgpu.engine.report.rendering import data_uri, render
-from thalgpu.engine.report.slice_figures import statistic_slices
+from thalgpu.engine.report.slice_figures import statistic_slices, voxel_affine
 from thalgpu.engine.report.surface_figures import statistic_surfaces
 
 MOST_PEAKS = 30
@@ -50,14 +49,14 @@ def _section(one: ContrastPage, page: PermutePage) -> dict[str, object]:
         "headline": words.headline(one, page),
         "found": bool(words.leading(one).significant.any()),
         "figures": _figures(one, page),
-        "tests": [(words.measure_name(one, test.measure, page.options), *_test_cells(test)) for test in one.tests],
+        "tests": [(words.measure_name(one, test.measure, page.options), *test_cells(test)) for test in one.tests],
         "peak_columns": one.peak_columns,
         "peaks": one.peaks[:MOST_PEAKS],
         "n_more_peaks": max(0, len(one.peaks) - MOST_PEAKS),
     }
 
 
-def _test_cells(test: MaximumTest) -> tuple[str, ...]:
+def test_cells(test: MaximumTest) -> tuple[str, ...]:
     """Observed maximum, critical value, number significant, smallest p and its interval."""
     return (
         number(test.null[0]),
@@ -95,7 +94,7 @@ def _map(one: ContrastPage, page: PermutePage) -> tuple[str, bytes]:
     """Caption and picture of the effect where it is: on slices, on surfaces, or by name."""
     values, significant = one.tests[0].values, words.leading(one).significant
     label, signed = words.statistic_label(one), one.contrast.kind == "t"
-    affine = None if one.region is None else _affine(one.region)
+    affine = None if one.region is None else voxel_affine(one.region)
     if one.region is not None and one.region.ijk is not None and affine is not None:
         drawn = statistic_slices(values, significant, one.region.ijk, affine, label, signed=signed)
         return (
@@ -121,14 +120,6 @@ def _marked(one: ContrastPage, page: PermutePage, how: str) -> str:
     """What the figure points out, if anything."""
     level = f"p_FWE ≤ .05 by {words.by_maxima(one, page.options)}"
     return f"{how}: {level}" if words.leading(one).significant.any() else f"Nothing reaches {level}"
-
-
-def _affine(region: Region) -> NDArray[np.float64] | None:
-    """Voxel indices to mm, where the region's elements are voxels."""
-    if isinstance(region.grid, VolumeGrid):
-        return np.array(region.grid.affine)
-    affine = getattr(region.grid.axis, "affine", None) if isinstance(region.grid, CiftiGrid) else None
-    return None if affine is None else np.array(affine, dtype=np.float64)
 
 
 def _design(page: DesignPage) -> dict[str, object]:

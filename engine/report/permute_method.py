@@ -15,7 +15,11 @@ def method(page: PermutePage) -> str:
 
 def references(page: PermutePage) -> tuple[str, ...]:
     """The papers that the paragraph names, in alphabetical order."""
-    said = method(page)
+    return cited(method(page))
+
+
+def cited(said: str) -> tuple[str, ...]:
+    """The papers that a text names, in alphabetical order."""
     return tuple(text for citation, text in _PAPERS.items() if citation in said)
 
 
@@ -63,13 +67,24 @@ _PAPERS = {
         "Alberton BAV, Nichols TE, Gamba HR, Winkler AM. Multiple testing correction over contrasts for brain "
         "imaging. NeuroImage 2020;216:116760. doi:10.1016/j.neuroimage.2020.116760"
     ),
+    "Belkin and Niyogi 2003": (
+        "Belkin M, Niyogi P. Laplacian eigenmaps for dimensionality reduction and data representation. Neural Comput "
+        "2003;15:1373–1396. doi:10.1162/089976603321780317"
+    ),
     "Besag and Clifford 1991": (
         "Besag J, Clifford P. Sequential Monte Carlo p-values. Biometrika 1991;78:301–304. doi:10.1093/biomet/78.2.301"
+    ),
+    "Björck and Golub 1973": (
+        "Björck Å, Golub GH. Numerical methods for computing angles between linear subspaces. Math Comput "
+        "1973;27:579–594. doi:10.1090/S0025-5718-1973-0348991-3"
     ),
     "Bullmore et al. 1999": (
         "Bullmore ET, Suckling J, Overmeyer S, et al. Global, voxel, and cluster tests, by theory and permutation, "
         "for a difference between two groups of structural MR images of the brain. IEEE Trans Med Imaging "
         "1999;18:32–42. doi:10.1109/42.750253"
+    ),
+    "Coifman and Lafon 2006": (
+        "Coifman RR, Lafon S. Diffusion maps. Appl Comput Harmon Anal 2006;21:5–30. doi:10.1016/j.acha.2006.04.006"
     ),
     "Dekker et al. (2007)": (
         "Dekker D, Krackhardt D, Snijders TAB. Sensitivity of MRQAP tests to collinearity and autocorrelation "
@@ -87,6 +102,10 @@ _PAPERS = {
     "Nichols and Holmes 2002": (
         "Nichols TE, Holmes AP. Nonparametric permutation tests for functional neuroimaging: a primer with "
         "examples. Hum Brain Mapp 2002;15:1–25. doi:10.1002/hbm.1058"
+    ),
+    "Schönemann 1966": (
+        "Schönemann PH. A generalized solution of the orthogonal Procrustes problem. Psychometrika 1966;31:1–10. "
+        "doi:10.1007/BF02289451"
     ),
     "Smith and Nichols 2009": (
         "Smith SM, Nichols TE. Threshold-free cluster enhancement: addressing problems of smoothing, threshold "

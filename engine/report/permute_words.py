@@ -69,7 +69,7 @@ def headline(one: ContrastPage, page: PermutePage) -> str:
     test = leading(one)
     n_found, n_features = int(test.significant.sum()), len(test.p_fwe)
     by = f"at p_FWE ≤ .05 by {by_maxima(one, page.options)}"
-    smallest = f"the smallest p_FWE is {p_text(test.p_fwe.min())}{_interval(test, page)}"
+    smallest = f"the smallest p_FWE is {p_text(test.p_fwe.min())}{interval(test, exhaustive=page.exhaustive)}"
     if not n_found:
         none_of = f"None of the {count(n_features, page.unit)} is" if n_features > 1 else f"The {page.unit} is not"
         return f"{none_of} significant {by}; {smallest}."
@@ -114,10 +114,15 @@ def facts(page: PermutePage) -> tuple[tuple[str, str], ...]:
 
 def permutations(page: PermutePage) -> str:
     """How many were taken, and which."""
-    kind = "sign flips" if page.options.sign_flip else "permutations"
-    if page.exhaustive:
-        return f"all {page.n_perm:,} {kind} that are possible, the identity included"
-    return f"{page.n_perm:,} random {kind}, the identity included (seed {page.options.seed})"
+    return taken(page.n_perm, page.options, exhaustive=page.exhaustive)
+
+
+def taken(n_perm: int, options: InferenceOptions, *, exhaustive: bool) -> str:
+    """So many permutations or flips, and which."""
+    kind = "sign flips" if options.sign_flip else "permutations"
+    if exhaustive:
+        return f"all {n_perm:,} {kind} that are possible, the identity included"
+    return f"{n_perm:,} random {kind}, the identity included (seed {options.seed})"
 
 
 def is_joint(page: PermutePage) -> bool:
@@ -125,10 +130,11 @@ def is_joint(page: PermutePage) -> bool:
     return any(test.p_joint is not None for one in page.contrasts for test in one.tests)
 
 
-def _interval(test: MaximumTest, page: PermutePage) -> str:
+def interval(test: MaximumTest, *, exhaustive: bool) -> str:
+    """How sure the smallest p is, in brackets; nothing where that is not known."""
     if test.interval is not None:
         return f" (95 % Monte-Carlo interval {p_text(test.interval[0])} to {p_text(test.interval[1])})"
-    return " (exact)" if page.exhaustive else ""
+    return " (exact)" if exhaustive else ""
 
 
 def _direction(one: ContrastPage, test: MaximumTest) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from thalgpu.engine.inputs.model import CiftiGrid, Region, VolumeGrid
 from thalgpu.engine.report.figures import DPI, as_png
 
 _OUTSIDE = "#eceff2"
@@ -28,6 +29,14 @@ def draw_outline(axis: Axes, segments: NDArray[np.float64]) -> None:
     """Black lines with a white rim, to be seen on any colour; segments are (n, 2, 2)."""
     for colour, width in (("w", 2.4), ("k", 1.0)):
         axis.add_collection(LineCollection(list(segments), colors=colour, linewidths=width, capstyle="projecting"))
+
+
+def voxel_affine(region: Region) -> NDArray[np.float64] | None:
+    """Voxel indices to mm, where the region's elements are voxels."""
+    if isinstance(region.grid, VolumeGrid):
+        return np.array(region.grid.affine)
+    affine = getattr(region.grid.axis, "affine", None) if isinstance(region.grid, CiftiGrid) else None
+    return None if affine is None else np.array(affine, dtype=np.float64)
 
 
 def statistic_slices(
