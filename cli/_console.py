@@ -118,7 +118,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, at_mos
         table.add_row(*(Text(cell) for cell in row))
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     drawn = io.StringIO()
-    width = shutil.get_terminal_size().columns if on_terminal else 120
+    width = shutil.get_terminal_size().columns if on_terminal else 160
     Console(file=drawn, width=width, force_terminal=on_terminal).print(table)
     print_line(drawn.getvalue().rstrip())
     if len(rows) > at_most:

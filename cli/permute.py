@@ -25,6 +25,7 @@ from thalgpu.cli._options import (
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.permute import PermuteResult
+    from thalgpu.engine.pipelines.permute_outputs import PartResult
     from thalgpu.engine.pipelines.permute_prepare import PermutePrepared
     from thalgpu.engine.pipelines.permute_request import PermuteRequest
 
@@ -204,11 +205,11 @@ def _print_result(result: "PermuteResult", *, as_json: bool) -> None:
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
         return
-    rows = [_cells(summary_row(one)) for one in result.found]
+    rows = [_cells(one, summary_row(one)) for one in result.found]
     columns = ["contrast", "map", "statistic", "smallest", "largest", "significant", "by", "smallest p", "95 % limits"]
     print_table("Contrasts", columns, rows)
     print_line(
-        f"{result.found[0].result.n_perm:,} permutations in {result.n_blocks} blocks "
+        f"{result.found[0].result.n_perm:,} permutations in {result.n_blocks} block{'s' * (result.n_blocks > 1)} "
         f"({result.n_skipped} verified, not computed again), {result.seconds:.1f} s"
     )
     print_line(f"results: {result.out}   report: {result.out / 'report.html'}")
@@ -217,12 +218,12 @@ def _print_result(result: "PermuteResult", *, as_json: bool) -> None:
             print_json(event="result", **summary_row(one))
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(one: "PartResult", row: dict[str, Any]) -> list[str]:
     limits = "" if row["p_low"] is None else f"{row['p_low']:.3g}–{row['p_high']:.3g}"
     return [
         row["contrast"],
         row["map"] or "",
-        f"{row['statistic']}({row['df']:g})",
+        _statistic(one),
         f"{row['smallest']:.2f}",
         f"{row['largest']:.2f}",
         f"{row['n_significant']} of {row['n_features']}",
@@ -230,3 +231,14 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['smallest_p']:.4f}",
         limits,
     ]
+
+
+def _statistic(one: "PartResult") -> str:
+    """Its name, and its degrees of freedom where all features have the same."""
+    import numpy as np
+
+    name, contrast = one.result.statistic, one.result.contrast
+    if name in ("v", "g"):
+        return name
+    tested = f"{np.linalg.matrix_rank(contrast.weights)}, " if contrast.kind == "f" else ""
+    return f"{name}({tested}{one.result.df:g})"

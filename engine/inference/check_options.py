@@ -22,10 +22,13 @@ def check_options(options: InferenceOptions) -> None:
     for name, value in (("tfce_h", options.tfce_h), ("tfce_e", options.tfce_e)):
         if value is not None:
             _require(0 <= value <= 10, name, value, "between 0 and 10")
-            _require(options.tfce, name, value, "left out without tfce")
-    _require(options.tfce or options.tfce_grid == "exact", "tfce_grid", options.tfce_grid, "left out without tfce")
+    for name, default in (("tfce_h", None), ("tfce_e", None), ("tfce_grid", "exact")):
+        if getattr(options, name) != default and not options.tfce:
+            raise UsageError(f"{name} is given, but not tfce", remedy="ask for tfce as well, or leave it out")
     height = options.cluster_threshold
     _require(height is None or 0 < height < float("inf"), "cluster_threshold", height, "a positive number")
+    if options.pearson and options.statistic_scale == "z":
+        raise UsageError("a correlation has no meaning on the z scale", remedy="leave out pearson, or the z scale")
     if options.stop_after and options.n_perm == 0:
         raise UsageError("stop_after needs random permutations", remedy="give a number of permutations")
     if options.stop_after and options.tail != "none":

@@ -37,7 +37,8 @@ class Nuclei:
 def match_nuclei(atlas: Region, region: Region) -> Nuclei:
     """Look up a region's elements in a label image on its grid; InputError when none lies inside a nucleus."""
     if atlas.parcel is None:
-        raise InputError(atlas.source, "is a mask, not a label image of nuclei")
+        remedy = "give an image with a number for each nucleus"
+        raise InputError(atlas.source, "it is a mask, not a label image of nuclei", remedy=remedy)
     place = np.searchsorted(atlas.flat, region.flat).clip(max=len(atlas.flat) - 1)
     inside = atlas.flat[place] == region.flat
     if not inside.any():

@@ -69,6 +69,8 @@ def test_an_empty_value_is_refused_and_not_taken_for_none(permute, option):
         (("--tfce-connectivity", 7), ("--tfce-connectivity 7", "6, 18 or 26")),
         (("--permutations", "p.csv", "--sign-flip"), ("--sign-flip",)),
         (("--variance-groups", "group", "--pearson"), ("--pearson",)),
+        (("--statistic-scale", "z", "--pearson"), ("pearson",)),
+        (("--tfce-grid", "palm"), ("tfce_grid", "tfce")),
     ],
 )
 def test_options_that_cannot_be_meant_are_usage_errors(permute, options, words):
@@ -107,7 +109,7 @@ def test_a_folder_whose_name_is_too_long_is_a_resource_error(permute):
 def test_a_configuration_file_may_begin_with_a_byte_order_mark_and_spell_names_as_the_command_line(permute):
     Path("options.toml").write_bytes("\ufeff[permute]\nn-perm = 30\ntfce-H = 3.0\n".encode())
     done = permute("--config", "options.toml")
-    assert refused(done, 2, "tfce_h 3.0"), done.err
+    assert refused(done, 2, "tfce_h is given, but not tfce"), done.err
 
 
 def test_the_configuration_of_a_run_does_the_same_test_from_anywhere(thalgpu, study, tmp_path, monkeypatch):
