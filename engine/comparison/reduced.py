@@ -1,0 +1,173 @@
+"""Components of many weighted means from the pooled basis and one step out of it: no n × n matrix is formed.
+
+For one set of weights, d = Σ w_s d_s and f = d^-α. A = Q' K_w Q and B ≈ Q' M_w Q are sums over subjects, and
+A y = λ B y gives a trial space X = Q y. K_w X = F_w y with F_w = Σ w_s K_s Q is exact. So is the part of K_w f inside
+of the basis, F_w c with c = Q' M₀ f; outside of it f changes little, and meets eigenvalues around their mean there, μ.
+Hence the metric M_w = K_w f / f.
+
+With C = K_w − μ M_w, the problem (X' C M_w⁻¹ C X) z = λ (X' C X) z is Rayleigh–Ritz for M_w⁻¹ C X in the inner product
+of C: half a step of the power method more accurate than X in that of M_w. The vectors returned, M_w⁻¹ C X z, are a
+whole step out of the basis: what X lacks there is found but for the spread of the eigenvalues around μ.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.engine.comparison.model import Solutions, write_gradients
+from thalgpu.engine.comparison.pooled import Pooled, require_positive
+from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
+from thalgpu.kernels.weighted_sums import weighted_sums
+
+BATCH = 128
+"""Sets of weights worked on together; the last batch of a call is filled up, so that products have one shape."""
+SPARE = 5
+"""Components beyond those wanted."""
+_PANEL = 3200
+"""Entries of one F_w that are formed and used up at a time: those of a batch fit the cache."""
+_CHUNK = 8
+"""Sets of weights finished at a time."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Approximate components of a chunk of means, spare ones included, in the coordinates of the symmetric operator.
+
+    Attributes
+    ----------
+    lambdas : (n_sets, m) float64, descending.
+    vectors : (n_sets, n_voxels, m) float32, orthonormal.
+    trivial : (n_sets, n_voxels) float64: D^½ of the operator, the trivial vector.
+    root : (n_sets, n_voxels) float64: M_w^½.
+    errors : (n_sets, m) float64: sine of the angle between each trial vector in the basis and the vector here.
+    totals : (n_sets,) float64.
+    """
+
+    lambdas: NDArray[np.float64]
+    vectors: NDArray[np.float32]
+    trivial: NDArray[np.float64]
+    root: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+
+def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
+    """Leading components of weighted mean affinities, from the pooled basis and one step out of it.
+
+    Parameters
+    ----------
+    pooled : what `pool` made of the subjects.
+    weights : (n_sets, n_subjects) float64
+        Each row sums to 1; entries may be negative.
+
+    Returns
+    -------
+    Solutions
+        Residuals are infinite: nothing is checked against the means themselves.
+
+    Raises
+    ------
+    NumericsError
+        Degrees that are not positive, or a second eigenvalue of 1.
+
+    Notes
+    -----
+    Works in batches of `BATCH` rows, the last one filled up: a row has the same bits whenever it is given in the same
+    place of a batch, whatever the others are; in another place it agrees to rounding.
+    """
+    k = pooled.recipe.n_components
+    solutions = Solutions.empty(len(weights), pooled.n_voxels, k)
+    for start in range(0, len(weights), BATCH):
+        for offset, block in reduced_blocks(pooled, weights[start : start + BATCH]):
+            first = start + offset
+            part = solutions[first : first + len(block.lambdas)]
+            part.lambdas[:] = block.lambdas[:, :k]
+            part.vectors[:] = block.vectors[:, :, :k]
+            part.roots[:] = block.root
+            part.totals[:], part.errors[:], part.residuals[:] = block.totals, block.errors[:, :k], np.inf
+            write_gradients(part, block.trivial, pooled.recipe)
+    return solutions
+
+
+def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tuple[int, Block]]:
+    """One batch of at most `BATCH` sets of weights: place of the first of a chunk, and its components, one by one."""
+    count = len(weights)
+    weights = np.concatenate([weights, np.full((BATCH - count, pooled.n_subjects), 1 / pooled.n_subjects)])
+    degrees = require_positive(weights @ pooled.degrees)
+    first = degrees**-pooled.recipe.power
+    n_wanted = pooled.recipe.n_components + 1
+    _, small, _ = small_eigen(
+        _projected(weights, pooled.projections),
+        _projected(weights, pooled.metrics),
+        n_wanted,
+        min(n_wanted + SPARE, pooled.rank),
+    )
+    small[:, :, 0] = (first * pooled.metric).astype(np.float32) @ pooled.basis  # the trivial vector is known better
+    images = _images(weights, pooled, small)
+    diagonals = weights @ pooled.diagonals
+    for start in range(0, count, _CHUNK):
+        part = slice(start, min(start + _CHUNK, count))
+        yield start, _stepped(pooled, images[part], small[part], first[part], diagonals[part])
+
+
+def _projected(weights: NDArray[np.float64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(BATCH, rank, rank) weighted sums of small matrices."""
+    rank = stack.shape[1]
+    sums: NDArray[np.float32] = weighted_sums(weights, stack.reshape(-1, rank * rank))
+    return sums.reshape(-1, rank, rank)
+
+
+def _images(weights: NDArray[np.float64], pooled: Pooled, small: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(BATCH, n_voxels, n_block): F_w times the vectors of each set of weights, a panel of voxels at a time."""
+    n_voxels, rank = pooled.basis.shape
+    step, single = max(1, _PANEL // rank), weights.astype(np.float32)
+    rows = pooled.images.reshape(-1, n_voxels * rank)
+    images = np.empty((len(weights), n_voxels, small.shape[2]), dtype=np.float32)
+    for start in range(0, n_voxels, step):
+        panel = slice(start, min(start + step, n_voxels))
+        sums = weighted_sums(single, rows[:, panel.start * rank : panel.stop * rank])
+        np.matmul(sums.reshape(len(weights), -1, rank), small, out=images[:, panel])
+    return images
+
+
+def _stepped(
+    pooled: Pooled,
+    images: NDArray[np.float32],
+    small: NDArray[np.float32],
+    first: NDArray[np.float64],
+    diagonals: NDArray[np.float64],
+) -> Block:
+    """The step out of the basis, and Rayleigh–Ritz in the inner product of C."""
+    shift, trial = pooled.tail, pooled.basis @ small
+    damped = images[:, :, 0] + shift * pooled.metric * (first - trial[:, :, 0])
+    root = np.sqrt(require_positive(damped) / first)
+    trivial = root * first
+    unit = (trivial / np.linalg.norm(trivial, axis=1, keepdims=True)).astype(np.float32)
+    root32 = root.astype(np.float32)[:, :, None]
+    trial = without(unit, trial[:, :, 1:] * root32)
+    stepped = without(unit, images[:, :, 1:] / root32)
+    stepped -= np.float32(shift) * trial
+    inner = gram(trial, stepped)
+    values, turn = ritz_pairs(gram(stepped, stepped), (inner + inner.transpose(0, 2, 1)) / 2)
+    lengths = np.einsum("bij,bik,bkj->bj", turn, gram(trial, trial), turn)
+    return Block(
+        lambdas=values + shift,
+        vectors=stepped @ (turn / np.sqrt(values)[:, None, :]).astype(np.float32),
+        trivial=trivial,
+        root=root,
+        errors=np.sqrt(np.maximum(1 - 1 / (values * lengths), 0)),
+        totals=(diagonals / root**2).sum(axis=1) - 1,
+    )
+
+
+def without(unit: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n_sets, n_voxels, m) vectors, in place, less their part along one unit vector a set."""
+    vectors -= unit[:, :, None] * (unit[:, None, :] @ vectors)
+    return vectors
+
+
+def gram(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n_sets, m, m) products of two blocks of vectors."""
+    return np.asarray((left.transpose(0, 2, 1) @ right).astype(np.float64))

@@ -1,0 +1,135 @@
+"""Packed upper triangles, row after row, opened a few rows at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.errors import NumericsError
+from thalgpu.kernels._compiled import compiled
+from thalgpu.kernels.weighted_sums import weighted_sums
+
+SLAB = 128
+"""Rows of a slab."""
+_ROWS = 4
+"""Rows that are summed at a time, so that the sums of a batch stay in the cache until they are in their slabs."""
+_BLOCK = 64
+"""Rows and columns mirrored at once, so that the transposed writes stay in the cache."""
+
+
+def order_of(stack: NDArray[np.float32]) -> int:
+    """n of a stack of packed (n, n) triangles; NumericsError where it is none."""
+    n = int(np.sqrt(2 * stack.shape[-1]))
+    if stack.ndim != 2 or stack.dtype != np.float32 or n * (n + 1) // 2 != stack.shape[1]:
+        raise NumericsError(f"a stack holds packed float32 triangles, not {stack.shape} {stack.dtype}")
+    return n
+
+
+def unpacked(packed: NDArray[np.float32], n: int, *, self_loops: bool) -> NDArray[np.float32]:
+    """(n, n) symmetric matrix of a packed triangle; zero on its diagonal unless self-loops count."""
+    matrix = np.empty((n, n), dtype=np.float32)
+    _unpack(np.ascontiguousarray(packed), matrix)
+    if not self_loops:
+        np.fill_diagonal(matrix, 0)
+    return matrix
+
+
+@compiled
+def _unpack(packed: NDArray[np.float32], matrix: NDArray[np.float32]) -> None:
+    n = len(matrix)
+    start = 0
+    for row in range(n):
+        for column in range(row, n):
+            matrix[row, column] = packed[start + column - row]
+        start += n - row
+    for low in range(0, n, _BLOCK):
+        for left in range(0, low + 1, _BLOCK):
+            for row in range(low, min(low + _BLOCK, n)):
+                for column in range(left, min(left + _BLOCK, row)):
+                    matrix[row, column] = matrix[column, row]
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Symmetric matrices as slabs of `SLAB` rows, each from its diagonal block on: half the bytes, and matrix products.
+
+    Attributes
+    ----------
+    entries : (n_sets, n_entries) float32 or float64: slab after slab, row after row; diagonal blocks are complete.
+    order : rows of each matrix.
+    """
+
+    entries: NDArray[Any]
+    order: int
+
+    def times(self, which: int, vectors: NDArray[Any]) -> NDArray[Any]:
+        """(n, m) product of one of the matrices with (n, m) vectors."""
+        product = np.zeros_like(vectors)
+        start = 0
+        for first, last in _slabs(self.order):
+            size = (last - first) * (self.order - first)
+            slab = self.entries[which, start : start + size].reshape(last - first, -1)
+            product[first:last] += slab @ vectors[first:]
+            if last < self.order:
+                product[last:] += slab[:, last - first :].T @ vectors[first:last]
+            start += size
+        return product
+
+
+def weighted_slabs(
+    stack: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    *,
+    self_loops: bool,
+    dtype: np.dtype[Any],
+) -> Slabs:
+    """Weighted means of packed triangles, opened into slabs.
+
+    Parameters
+    ----------
+    stack : (n_members, n (n + 1) / 2) float32, read once, in order.
+    weights : (n_sets, n_members)
+    self_loops : whether diagonals count; they are zero otherwise.
+    dtype : float32 or float64, of sums and slabs.
+    """
+    n, weights = order_of(stack), weights.astype(dtype)
+    entries = np.empty((len(weights), sum((last - first) * (n - first) for first, last in _slabs(n))), dtype)
+    start = packed = 0
+    for first, last in _slabs(n):
+        slab = entries[:, start : start + (last - first) * (n - first)].reshape(len(weights), last - first, n - first)
+        for row in range(first, last, _ROWS):
+            rows = range(row, min(row + _ROWS, last))
+            length = sum(n - i for i in rows)
+            sums = weighted_sums(weights, stack[:, packed : packed + length].astype(dtype, copy=False))
+            _open_rows(sums, slab, row - first, len(rows), self_loops)
+            packed += length
+        _mirror(slab)
+        start += slab[0].size
+    return Slabs(entries, n)
+
+
+def _slabs(n: int) -> list[tuple[int, int]]:
+    """First and last + 1 row of each."""
+    return [(first, min(first + SLAB, n)) for first in range(0, n, SLAB)]
+
+
+@compiled
+def _open_rows(sums: NDArray[Any], slab: NDArray[Any], row: int, n_rows: int, self_loops: bool) -> None:
+    n_columns = slab.shape[2]
+    for which in range(len(sums)):
+        start = 0
+        for i in range(row, row + n_rows):
+            for j in range(i, n_columns):
+                slab[which, i, j] = sums[which, start + j - i]
+            if not self_loops:
+                slab[which, i, i] = 0
+            start += n_columns - i
+
+
+@compiled
+def _mirror(slab: NDArray[Any]) -> None:
+    for which in range(len(slab)):
+        for i in range(slab.shape[1]):
+            for j in range(i):
+                slab[which, i, j] = slab[which, j, i]
