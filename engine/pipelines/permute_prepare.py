@@ -10,8 +10,9 @@ import numpy as np
 from thalgpu.engine.cluster.devices import choose_gpus
 from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.blocks import Problem
-from thalgpu.engine.inference.model import Design, Neighbours, Part
+from thalgpu.engine.inference.model import Design, Neighbours, Part, Tail
 from thalgpu.engine.inference.permutation_set import PermutationSet, permutations_from_file, plan_permutations
+from thalgpu.engine.inference.regression import prepare_model
 from thalgpu.engine.inference.stretches import stretches
 from thalgpu.engine.inference.table_design import design_from_table
 from thalgpu.engine.inference.words import listed
@@ -30,6 +31,8 @@ from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.subject_maps import read_subject_maps
 from thalgpu.engine.plan import PermutePlan, plan_permute
 from thalgpu.errors import InputError, ThalgpuWarning, UsageError
+
+_FEW, _FEW_FOR_A_TAIL = 20, 100
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
         neighbours=_neighbours(request, maps, request.tfce_connectivity),
         cluster_neighbours=_neighbours(request, maps, request.cluster_connectivity),
     )
+    _check_models(problem)
     plan = plan_permute(
         n_subjects=len(rows),
         n_features=problem.values.shape[1],
@@ -100,7 +104,7 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
         memory=request.memory,
         gpus=gpus,
     )
-    told = (*remarks, *design.remarks, *_few(permutations), *_left_out(maps))
+    told = (*remarks, *design.remarks, *_few(permutations, request.options.tail), *_left_out(maps))
     sources = {path: digest for one in maps for path, digest in one.sources.items()} | hashes
     return PermutePrepared(maps, problem, _atlas(request, maps), plan, told, sources, request.vertex_areas)
 
@@ -237,9 +241,18 @@ def _atlas(request: PermuteRequest, maps: Sequence[SubjectMaps]) -> tuple[Nuclei
     return tuple(found)
 
 
-def _few(permutations: PermutationSet) -> tuple[str, ...]:
-    if permutations.n_perm >= 20:
+def _check_models(problem: Problem) -> None:
+    """Whether every contrast can be tested in the way that is asked for; one feature tells as well as all."""
+    flips = problem.options.sign_flip or problem.permutations.signs is not None
+    for contrast in problem.design.contrasts:
+        prepare_model(problem.values[:, :1], problem.design, contrast, problem.options.method, sign_flip=flips)
+
+
+def _few(permutations: PermutationSet, tail: Tail) -> tuple[str, ...]:
+    if permutations.n_perm >= (_FEW if tail == "none" else _FEW_FOR_A_TAIL):
         return ()
+    if tail != "none":
+        return (f"a tail is fitted to {permutations.n_perm} permutations: trust it with {_FEW_FOR_A_TAIL} or more",)
     return (f"with {permutations.n_perm} permutations no p-value can be below {1 / permutations.n_perm:.3g}",)
 
 

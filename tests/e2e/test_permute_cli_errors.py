@@ -71,11 +71,13 @@ def test_an_empty_value_is_refused_and_not_taken_for_none(permute, option):
         (("--variance-groups", "group", "--pearson"), ("--pearson",)),
         (("--statistic-scale", "z", "--pearson"), ("pearson",)),
         (("--tfce-grid", "palm"), ("tfce_grid", "tfce")),
+        (("--variance-groups", "group", "--method", "dekker"), ("Dekker",)),
     ],
 )
 def test_options_that_cannot_be_meant_are_usage_errors(permute, options, words):
     done = permute(*options)
     assert refused(done, 2, *words), done.err
+    assert not Path("thalgpu-permute").exists()
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,12 @@ def test_files_and_columns_that_cannot_be_used_say_what_to_do(permute, study, op
     done = permute(*options)
     assert refused(done, 4, *words), done.err
     assert not Path("thalgpu-permute").exists()
+
+
+def test_a_tail_fitted_to_few_permutations_is_remarked_on(permute):
+    done = permute("--tail", "gamma", "--n-perm", 30, "--dry-run")
+    assert "warning: a tail is fitted to 30 permutations" in done.out
+    assert "no p-value can be below" not in done.out.split("warning")[1]
 
 
 def test_a_folder_whose_name_is_too_long_is_a_resource_error(permute):
