@@ -156,7 +156,7 @@ def _allowed(block: Block, sources: NDArray[np.intp]) -> NDArray[np.bool_]:
         return np.array((sources == np.arange(len(block.rows))).all(axis=1) | block.shuffled)
     ends = np.cumsum([len(child.rows) for child in block.children])
     starts = np.concatenate([[0], ends[:-1]])
-    child_of = np.searchsorted(ends, sources, side="right")
+    child_of = np.minimum(np.searchsorted(ends, sources, side="right"), len(ends) - 1)  # beyond: from a larger block
     relative = sources - starts[child_of]
     allowed = np.ones(len(sources), dtype=np.bool_)
     for i, child in enumerate(block.children):

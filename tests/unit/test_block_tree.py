@@ -110,3 +110,11 @@ def test_permutations_that_break_a_block_are_told_apart():
     tree = tree_of([1] * 4, [1, 1, 2, 2])
     given = np.array([[0, 1, 2, 3], [2, 3, 0, 1], [1, 0, 2, 3], [0, 2, 1, 3]], dtype=np.int32)
     np.testing.assert_array_equal(keeps_blocks(tree, given), [True, True, False, False])
+
+
+def test_permutations_out_of_a_small_block_into_a_large_one_are_told():
+    """A family of two pairs and one of three: whoever comes from the third pair has no place among the two."""
+    pairs = [(-1, family, pair, twin) for family, n in ((1, 2), (2, 3)) for pair in range(1, n + 1) for twin in (1, 2)]
+    tree = block_tree(np.array(pairs), 10)
+    backwards, unmoved = np.arange(10, dtype=np.int32)[::-1], np.arange(10, dtype=np.int32)
+    np.testing.assert_array_equal(keeps_blocks(tree, np.stack([backwards, unmoved])), [False, True])
