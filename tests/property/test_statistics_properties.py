@@ -58,7 +58,7 @@ def test_f_of_one_row_is_t_squared(problem, method):
 
 
 @SOME
-@given(problems(), METHODS)
+@given(problems(), METHODS.filter(lambda method: method != "dekker"))  # which assumes one variance
 def test_v_of_one_row_squared_is_g(problem, method):
     _, values, matrix, weights, permutations = problem
     groups = np.arange(len(values)) % 2
