@@ -151,9 +151,9 @@ def plan_permute(
     n_variances: int,
     n_perm: int,
     n_blocks: int,
+    stop_after: int = 0,
     workers: int | None,
     memory: int | None,
-    stop_after: int = 0,
     gpus: Sequence[Gpu] = (),
 ) -> PermutePlan:
     """Choose how many workers fit beside this process; without room for one, the work is done in this process.
@@ -162,15 +162,15 @@ def plan_permute(
     ----------
     n_columns : of the design.
     n_variances : variance groups.
-    workers, memory, gpus : as of `plan_gradients`.
-    """
     stop_after : exceedances whose numbers are kept for each feature; 0 for none.
-    row = 8 * n_features
+    workers, memory, gpus : as of `plan_gradients`.
 
     Raises
     ------
     ResourceError
         When not even this process alone has room for the work.
+    """
+    row = 8 * n_features
     values = row * n_subjects
     arrays = values * (n_contrasts + 3)  # as read, projected for each contrast, and what the last projection takes
     kept = row * n_contrasts * (16 + 2 * stop_after)
@@ -183,9 +183,9 @@ def plan_permute(
             f"{format_bytes(own_bytes)} of memory are needed, {format_bytes(allowed)} are allowed",
             remedy="raise --memory, test fewer components at once, or use a machine with more memory",
         )
+    fitting = (allowed - own_bytes) // worker_bytes
     wanted = len(gpus) if gpus else workers or usable_cores()
     in_process = workers == 1 or n_blocks <= FEW_BLOCKS or fitting < 1
-    fitting = (allowed - own_bytes) // worker_bytes
     return PermutePlan(
         n_subjects=n_subjects,
         n_features=n_features,
@@ -199,7 +199,11 @@ def plan_permute(
         device_bytes=arrays + kept + 3 * batch if gpus else 0,
         worker_bytes=own_bytes if in_process else worker_bytes,
         memory_bytes=allowed,
-        disk_bytes=2**20 + values + n_contrasts * (row * 40 + 64 * n_perm) + n_blocks * n_contrasts * 2 * row,
+        disk_bytes=2 * 2**20
+        + values
+        + 20 * row  # who touches whom
+        + n_contrasts * (40 * row + 64 * n_perm)
+        + n_blocks * n_contrasts * row * (2 + stop_after),
     )
 
 

@@ -13,6 +13,7 @@ from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import Measure, Test, block_values, prepare_test, run_block
 from thalgpu.engine.pipelines.permute_records import read_problem, write_null
 from thalgpu.engine.pipelines.self_test import prove_device
+from thalgpu.errors import ResourceError
 
 RESULT_VERSION = 1
 """Part of every key: raised when the same problem would give other numbers."""
@@ -73,6 +74,10 @@ def _test(path: Path, content: str, gpu: int | None) -> Test:
     prove_device(gpu, "permutations")
     problem, found = read_problem(path)
     if found != content:
-        raise RuntimeError(f"{path} has changed under the run")
+        raise ResourceError(
+            "the problem has changed under the run",
+            where=str(path),
+            remedy="let no other run write there, and run again",
+        )
     with use_gpu(gpu) as place:
         return prepare_test(problem, place)

@@ -20,8 +20,9 @@ import pytest
 from thalgpu.cli.main import main
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.outputs.locks import hold
-from thalgpu.engine.pipelines import permute, permute_page
+from thalgpu.engine.pipelines import permute, permute_page, permute_records
 from thalgpu.engine.pipelines.permute import run_permute
+from thalgpu.engine.pipelines.permute_prepare import prepare_permute
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.permute_stage import BlockTask
 from thalgpu.errors import ResourceError, WorkerDiedError
@@ -276,6 +277,31 @@ def test_a_disk_without_room_is_refused_before_any_work(request_, monkeypatch):
     with pytest.raises(ResourceError, match="are needed and"):
         run_permute(request_)
     assert not request_.out.exists()
+
+
+@pytest.mark.parametrize("stop", [0, 5])
+def test_a_run_takes_no_more_disk_than_was_planned(request_, monkeypatch, stop):
+    taken = []
+    real = permute._remove_blocks
+
+    def measured(out):
+        taken.append(sum(path.stat().st_size for path in out.rglob("*") if path.is_file()))
+        real(out)
+
+    monkeypatch.setattr(permute, "_remove_blocks", measured)
+    request = replace(request_, options=replace(request_.options, cluster_threshold=2.0, stop_after=stop))
+    prepared = prepare_permute(request)
+    run_permute(request, prepared=prepared)
+    assert 0.3 * prepared.plan.disk_bytes < taken[0] < prepared.plan.disk_bytes
+
+
+def test_a_problem_that_changes_under_the_run_ends_it_in_words(request_, monkeypatch):
+    def other(path, problem):
+        return permute_records.write_problem(path, replace(problem, values=problem.values + 1))
+
+    monkeypatch.setattr(permute, "write_problem", other)
+    with pytest.raises(ResourceError, match="has changed under the run"):
+        run_permute(request_)
 
 
 def test_lack_of_memory_is_named_with_the_remedy(request_, monkeypatch):
