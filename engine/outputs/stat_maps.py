@@ -42,6 +42,7 @@ def write_stat_map(
     space: Region,
     stat: str,
     *,
+    names: Sequence[str] = (),
     degrees: Sequence[float] = (),
     about: Mapping[str, Any],
 ) -> tuple[Path, ...]:
@@ -51,9 +52,10 @@ def write_stat_map(
     ----------
     stem : as `stat_map_stem` gives it. Volume: `.nii.gz`, 3-D. CIFTI: `.dscalar.nii` of all grayordinates of the maps.
         Surface: a `.func.gii` of each hemisphere that the maps have, `hemi-L_` or `hemi-R_` before the name.
-    values : (n_features,) finite, stored as float32.
+    values : (n_features,) finite, stored as float32; (n_features, n_maps) for several maps in one file.
     space : where the features lie.
     stat : "t", "f", "p" …: names the map, and NIfTI's and GIFTI's intent where there is one.
+    names : of several maps.
     degrees : of freedom, for t (1) and F (2), or none when they differ between features.
     about : what the sidecar says.
 
@@ -72,17 +74,19 @@ def write_stat_map(
     -----
     Features that were not tested are 0, in maps of p-values 1, so that small always means significant.
     """
-    if values.shape != space.flat.shape:
-        raise ValueError(f"{values.shape} are not a map of {len(space.flat)} features")
+    if values.shape != (*space.flat.shape, *([len(names)] if names else [])):
+        raise ValueError(f"{values.shape} are not {len(names) or 1} maps of {len(space.flat)} features")
     size = grid_size(space.grid)
     with np.errstate(over="ignore"):  # refused below
-        whole = np.full(size, _P.fullmatch(stat) is not None, dtype=np.float32)
+        whole = np.full((size, *values.shape[1:]), _P.fullmatch(stat) is not None, dtype=np.float32)
         whole[space.flat] = values
     if not np.isfinite(whole).all():
         raise ThalgpuError(f"the map of {stat} holds NaN, Inf or huge numbers and is not written", where=str(stem))
     everywhere = Region(space.source, space.grid, np.arange(size), np.zeros(size, dtype=np.int8))
     paths = stat_map_files(stem, space.grid)
-    for path, content in zip(paths, encode_maps(whole, everywhere, [stat], _meaning(stat, degrees)), strict=True):
+    for path, content in zip(
+        paths, encode_maps(whole, everywhere, names or [stat], _meaning(stat, degrees)), strict=True
+    ):
         write_bytes(path, content)
     sidecar = stem.with_name(f"{stem.name}.json")
     write_sidecar(sidecar, about)
