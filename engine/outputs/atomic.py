@@ -59,8 +59,8 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text as `write_bytes` does; line ends are written as they are given."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text as `write_bytes` does; line ends as they are given, "?" for bytes of paths that are no text."""
+    write_bytes(path, text.encode(errors="replace"))
 
 
 def make_folder(folder: Path) -> None:

@@ -80,6 +80,9 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
     maps = tuple(
         replace(one, values=values[:, part.start : part.stop]) for one, part in zip(maps, parts, strict=True)
     )  # views: no second copy of everything
+    if (values == values[0]).all():
+        reason = f"no feature differs between the {len(rows)} subjects of the design"
+        raise InputError(request.maps[0], reason, remedy="check that every subject's own maps were given")
     permutations = _permutations(request, design)
     problem = Problem(
         values=values,
