@@ -64,6 +64,7 @@ def _with_dashes(argument: str) -> str:
 
 
 def _end(error: Exception, text: str, exit_code: int, arguments: list[str]) -> None:
+    text = " ".join(text.splitlines())  # a path may hold a line break
     if "-vv" in arguments:
         print_error("".join(traceback.format_exception(error)))
     if "--log-json" in arguments:

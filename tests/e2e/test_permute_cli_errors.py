@@ -1,5 +1,6 @@
 """`thalgpu permute` with what users get wrong: one line with the remedy, the right exit code, and nothing written."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,28 @@ def test_files_and_columns_that_cannot_be_used_say_what_to_do(permute, study, op
     done = permute(*options)
     assert refused(done, 4, *words), done.err
     assert not Path("thalgpu-permute").exists()
+
+
+def test_an_error_is_one_line_whatever_the_name_of_the_file(permute):
+    done = permute(maps="no\nsuch.tsv")
+    assert refused(done, 4, "no such.tsv"), done.err
+
+
+def test_a_path_that_is_no_text_is_read_and_written_about(permute, study):
+    odd = Path(os.fsdecode(b"maps-\xff.tsv"))
+    odd.write_bytes((study / "maps.tsv").read_bytes())
+    done = permute(maps=odd)
+    assert done.exit_code == 0, done.err
+    assert "maps-?.tsv" in Path("thalgpu-permute", "config.toml").read_text()
+
+
+def test_subjects_of_the_design_that_are_all_alike_are_refused(permute, study):
+    alike = [f"{one}\t{int(k == N - 1)}" for k, one in enumerate(IDS)]
+    Path("alike.tsv").write_text("\n".join(["participant_id\tf", *alike]))
+    people = (study / "participants.tsv").read_text().splitlines()[:-1]
+    Path("people.tsv").write_text("\n".join(people))
+    done = permute("--design", "people.tsv", "--missing", "drop", maps="alike.tsv")
+    assert refused(done, 4, "no feature differs between the 11 subjects"), done.err
 
 
 def test_a_tail_fitted_to_few_permutations_is_remarked_on(permute):
