@@ -75,7 +75,8 @@ def write_stat_map(
     Features that were not tested are 0, in maps of p-values 1, so that small always means significant.
     """
     if values.shape != (*space.flat.shape, *([len(names)] if names else [])):
-        raise ValueError(f"{values.shape} are not {len(names) or 1} maps of {len(space.flat)} features")
+        what = f"{len(names)} maps" if names else "a map"
+        raise ValueError(f"{values.shape} are not {what} of {len(space.flat)} features")
     size = grid_size(space.grid)
     with np.errstate(over="ignore"):  # refused below
         whole = np.full((size, *values.shape[1:]), _P.fullmatch(stat) is not None, dtype=np.float32)
