@@ -17,6 +17,8 @@ COMPILER_BYTES = 80 * 2**20
 """Numba, and what it takes to compile a loop."""
 BATCH_BYTES = 64 * 2**20
 """Products and maps of the permutations that are worked on at once."""
+LARGEST_BASIS = 300
+"""Pooled eigenvectors that subjects are expressed in, at most."""
 FEW_BLOCKS = 2
 """So few blocks are done in this process before others would have started."""
 
@@ -204,6 +206,58 @@ def plan_permute(
         + 20 * row  # who touches whom
         + n_contrasts * (40 * row + 64 * n_perm)
         + n_blocks * n_contrasts * row * (2 + stop_after),
+    )
+
+
+@dataclass(frozen=True)
+class ComparePlan:
+    """The size of a comparison of group gradients; attributes as of `PermutePlan`."""
+
+    n_subjects: int
+    n_voxels: int
+    n_comparisons: int
+    n_perm: int
+    workers: int
+    in_process: bool
+    worker_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+def plan_compare(
+    *,
+    n_subjects: int,
+    n_voxels: int,
+    n_components: int,
+    n_perm: int,
+    n_comparisons: int,
+    workers: int | None,
+    memory: int | None,
+) -> ComparePlan:
+    """Choose how many workers fit; ResourceError when not even one does. Parameters as of `plan_permute`."""
+    rank = min(LARGEST_BASIS, n_voxels)
+    stack = 2 * n_subjects * n_voxels**2
+    basis = 4 * n_subjects * rank * (n_voxels + 2 * rank) + 16 * n_subjects * n_voxels
+    batch = 64 * 2 * n_voxels**2 + 600 * 8 * n_voxels * n_components  # means of a batch, and their maps
+    worker_bytes = INTERPRETER_BYTES + COMPILER_BYTES + stack + 2 * basis + batch
+    allowed = memory if memory is not None else int(0.9 * available_memory())
+    fitting = (allowed - worker_bytes) // worker_bytes  # this process holds the affinities too
+    if allowed < worker_bytes:
+        raise ResourceError(
+            f"one worker needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
+            remedy="raise --memory, or use a machine with more memory",
+        )
+    in_process = workers == 1 or fitting < 1 or n_perm <= 2 * 100
+    return ComparePlan(
+        n_subjects=n_subjects,
+        n_voxels=n_voxels,
+        n_comparisons=n_comparisons,
+        n_perm=n_perm,
+        workers=1 if in_process else max(1, min(workers or usable_cores(), fitting)),
+        in_process=in_process,
+        worker_bytes=worker_bytes,
+        memory_bytes=allowed,
+        disk_bytes=2**20 + 2 * basis + n_comparisons * 200 * n_voxels * n_components,
     )
 
 

@@ -1,0 +1,232 @@
+"""A comparison in blocks of permutations: each with its own group means and eigenvectors; merged as any test is."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.engine.comparison.direct import solve_direct
+from thalgpu.engine.comparison.exact import solve_exact
+from thalgpu.engine.comparison.labels import Comparison, residual_weights
+from thalgpu.engine.comparison.model import Recipe, Solutions
+from thalgpu.engine.comparison.pooled import Pooled
+from thalgpu.engine.comparison.reduced import solve_reduced
+from thalgpu.engine.comparison.statistics import (
+    GroupGradients,
+    align,
+    feature_parts,
+    omnibus_features,
+    pair_features,
+)
+from thalgpu.engine.inference.blocks import Measure, Null, merge
+from thalgpu.engine.inference.model import InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.spatial import enhance
+from thalgpu.errors import UsageError
+
+Path: TypeAlias = Literal["reduced", "exact", "direct"]
+Floats = NDArray[np.float64]
+
+TIE = 1e-6
+"""Statistics that fall short of the observed one by less than this part of it are equal: so exact are solvers."""
+
+CLOSE = 0.01
+"""Distance to the next eigenvalue, as part of the eigenvalue, below which components of a group may have mixed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Affinities of all subjects, and what is asked of them.
+
+    Attributes
+    ----------
+    stack : (n_subjects, n (n + 1) / 2) float32 packed affinities.
+    recipe : how a group's mean is embedded.
+    pooled : what all means have in common; None on the direct path.
+    template : (n_voxels, n_components) float64 gradients of all subjects' mean, which every group is aligned to.
+    subspace : (n_voxels, n_components) float64 orthonormal eigenvectors behind it.
+    n_align : leading components that are rotated together.
+    comparisons : pairs of groups, and all groups.
+    covariates : (n_subjects, n_covariates) regressed from the affinities, or None.
+    neighbours : of the voxels, for TFCE, or None.
+    options : n_perm, seed and TFCE matter.
+    path : how eigenvectors are found; "reduced" turns to "exact" for single permutations.
+    eig_tol : largest estimated error of a statistic, in its own null SD, that the reduced path may leave.
+    spreads : a comparison: (n_components,) null SD of a difference map, root mean square over voxels.
+    """
+
+    stack: NDArray[np.float32]
+    recipe: Recipe
+    pooled: Pooled | None
+    template: Floats
+    subspace: Floats
+    n_align: int
+    comparisons: tuple[Comparison, ...]
+    covariates: Floats | None
+    neighbours: Neighbours | None
+    options: InferenceOptions
+    path: Path
+    eig_tol: float
+    spreads: tuple[Floats, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Stretches of the features."""
+        return feature_parts(*self.template.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockResult:
+    """What some permutations of one comparison left behind.
+
+    Attributes
+    ----------
+    null : maxima and counts, with this comparison as its only contrast.
+    n_exact : permutations whose estimated error was too large for the reduced path.
+    worst : (n_components,) largest estimated error that was left, in null SDs.
+    n_close : (n_components,) group means with an eigenvalue within `CLOSE` of the next.
+    """
+
+    null: Null
+    n_exact: int
+    worst: Floats
+    n_close: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Features of some permutations, and how well they are known.
+
+    Attributes
+    ----------
+    features : (n_perm, n_features) float64, signed for pairs.
+    errors : (n_perm, n_components) estimated error of the difference maps, root mean square over voxels.
+    n_exact : permutations that took the exact path instead of the reduced one.
+    n_close : as of `BlockResult`.
+    """
+
+    features: Floats
+    errors: Floats
+    n_exact: int
+    n_close: NDArray[np.int64]
+
+
+def observe(study: Study, number: int) -> dict[Measure, Floats]:
+    """Features of the groups as they are, by the exact path: measure → (n_features,), signed for pairs."""
+    features = solve_features(study, number, 0, 1, exact=True).features
+    return {measure: values[0] for measure, values in _measures(study, number, features).items()}
+
+
+def run_block(study: Study, number: int, observed: dict[Measure, Floats], start: int, stop: int) -> BlockResult:
+    """Permutations start … stop − 1 of a comparison: their maxima, and how often they reach what was observed."""
+    batch = solve_features(study, number, start, stop)
+    measures = _measures(study, number, batch.features)
+    if start == 0:  # the groups as they are, whichever path was taken
+        for measure, values in measures.items():
+            values[0] = observed[measure]
+    maxima, counts = {}, {}
+    for measure, values in measures.items():
+        magnitudes = np.abs(values)
+        parts = study.parts[: _n_spatial(study)] if measure == "tfce" else study.parts
+        maxima[measure] = np.stack([magnitudes[:, part.start : part.stop].max(axis=1) for part in parts])[None]
+        threshold = np.abs(observed[measure]) * (1 - TIE)
+        counts[measure] = (magnitudes >= threshold).sum(axis=0, dtype=np.int64)[None]
+    worst = (batch.errors / study.spreads[number]).max(axis=0, initial=0.0)
+    return BlockResult(Null(((start, stop),), maxima, counts, {}), batch.n_exact, worst, batch.n_close)
+
+
+def merge_blocks(one: BlockResult, other: BlockResult) -> BlockResult:
+    """Both together; commutative and associative, to the bit."""
+    return BlockResult(
+        merge(one.null, other.null),
+        one.n_exact + other.n_exact,
+        np.maximum(one.worst, other.worst),
+        one.n_close + other.n_close,
+    )
+
+
+def solve_features(study: Study, number: int, start: int, stop: int, *, exact: bool = False) -> Batch:
+    """Features of permutations start … stop − 1, by the study's path or by the exact one."""
+    comparison = study.comparisons[number]
+    weights = residual_weights(comparison.weights(start, stop, len(study.stack)), study.covariates)
+    n_perm, n_groups, n_subjects = weights.shape
+    rows = weights.reshape(-1, n_subjects)
+    solved = _solve(study, rows, "exact" if exact and study.path == "reduced" else study.path)
+    errors = _map_errors(solved, n_perm, n_groups)
+    n_exact = 0
+    if study.path == "reduced" and not exact:
+        again = np.flatnonzero((errors > study.eig_tol * study.spreads[number]).any(axis=1))
+        if len(again):
+            chosen = (again[:, None] * n_groups + np.arange(n_groups)).ravel()
+            solved = _replaced(solved, chosen, _solve(study, rows[chosen], "exact"))
+            errors = _map_errors(solved, n_perm, n_groups)
+            n_exact = len(again)
+    groups = _groups(study, solved, n_perm, n_groups)
+    if comparison.is_pair:
+        features = pair_features(groups)
+    else:
+        features = omnibus_features(groups, comparison.shares, study.subspace)
+    return Batch(features, errors, n_exact, _close(solved))
+
+
+def _solve(study: Study, rows: Floats, path: Path) -> Solutions:
+    if path == "direct":
+        return solve_direct(study.stack, rows, study.recipe)
+    if study.pooled is None:
+        raise UsageError(f"the {path} path needs what all means have in common")
+    start = solve_reduced(study.pooled, rows)
+    return start if path == "reduced" else solve_exact(study.stack, study.pooled, rows, start)
+
+
+def _replaced(solved: Solutions, rows: NDArray[np.int64], others: Solutions) -> Solutions:
+    """Solutions with some of them replaced."""
+    values = {}
+    for field in fields(Solutions):
+        values[field.name] = getattr(solved, field.name).copy()
+        values[field.name][rows] = getattr(others, field.name)
+    return Solutions(**values)
+
+
+def _map_errors(solved: Solutions, n_perm: int, n_groups: int) -> Floats:
+    """(n_perm, n_components): angles as a root mean square over voxels, of all groups together."""
+    sizes = np.sqrt((solved.gradients.astype(np.float64) ** 2).mean(axis=1))
+    errors = (sizes * solved.errors).reshape(n_perm, n_groups, -1)
+    together: Floats = np.sqrt((errors**2).sum(axis=1))
+    return together
+
+
+def _groups(study: Study, solved: Solutions, n_perm: int, n_groups: int) -> GroupGradients:
+    aligned = align(solved.gradients.astype(np.float64), study.template, study.n_align)
+    explained = solved.lambdas / solved.totals[:, None]
+
+    def grouped(values: NDArray[np.floating]) -> Floats:
+        return values.astype(np.float64, copy=False).reshape(n_perm, n_groups, *values.shape[1:])
+
+    return GroupGradients(grouped(aligned), grouped(solved.lambdas), grouped(explained), grouped(solved.vectors))
+
+
+def _close(solved: Solutions) -> NDArray[np.int64]:
+    """(n_components,) solutions in which a component's eigenvalue is within `CLOSE` of a neighbour's."""
+    lambdas = solved.lambdas
+    gaps = np.abs(np.diff(lambdas, axis=1)) / np.maximum(np.abs(lambdas[:, :-1]), np.finfo(np.float64).tiny)
+    close = gaps < CLOSE
+    nothing = np.zeros((len(lambdas), 1), dtype=bool)
+    return np.asarray((np.hstack([close, nothing]) | np.hstack([nothing, close])).sum(axis=0), dtype=np.int64)
+
+
+def _n_spatial(study: Study) -> int:
+    """Parts that are maps."""
+    return int(study.template.shape[1])
+
+
+def _measures(study: Study, number: int, features: Floats) -> dict[Measure, Floats]:
+    """(n_perm, n_features) statistics, and where asked for enhanced maps."""
+    measures: dict[Measure, Floats] = {"stat": features}
+    if study.options.tfce and study.neighbours is not None:
+        options = replace(study.options, two_sided=study.comparisons[number].is_pair)
+        maps = [
+            enhance(np.ascontiguousarray(features[:, part.start : part.stop]), study.neighbours, options)
+            for part in study.parts[: _n_spatial(study)]
+        ]
+        measures["tfce"] = np.concatenate(maps, axis=1)
+    return measures

@@ -1,0 +1,155 @@
+"""A few permutations before the others: how much a statistic varies, and by which path eigenvectors are found."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalgpu.engine.comparison.blocks import Path, Study, solve_features
+from thalgpu.engine.comparison.pooled import Pooled
+from thalgpu.errors import NumericsError
+
+N_PILOT = 40
+"""Permutations of each comparison that are looked at first, the identity not among them."""
+
+RANKS = (100, 200, 300)
+"""Sizes of the pooled basis that are tried, the smallest first."""
+
+N_TIMED = 8
+"""Permutations that are timed where the exact path is taken."""
+
+MOST_EXACT = 0.2
+"""Share of the pilot's permutations that may need the exact path before a larger basis, or the exact path, is taken."""
+
+N_VERIFIED = 20
+"""Permutations whose reduced answer is held against the exact one at the end."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The path of a run, and why.
+
+    Attributes
+    ----------
+    path : "reduced", "exact" or "direct".
+    rank : vectors in the pooled basis; 0 on the direct path.
+    words : why, for people.
+    seconds : what one permutation of all comparisons takes on one core, from the pilot.
+    """
+
+    path: Path
+    rank: int
+    words: str
+    seconds: float
+
+    @property
+    def cost(self) -> str:
+        """In words."""
+        return f"{1000 * self.seconds:.1f} ms a permutation of all comparisons on one core"
+
+
+def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None = None) -> tuple[Study, Choice]:
+    """The study with its path, its pooled basis and the null SDs of its statistics.
+
+    Parameters
+    ----------
+    study : without `pooled` and `spreads`.
+    pool : rank → what all means have in common; called for each rank that is tried.
+    wanted : take this path whatever the errors.
+
+    Raises
+    ------
+    NumericsError
+        Where the groups' gradients do not vary under permutation.
+    """
+    n_voxels = len(study.template)
+    ranks = [rank for rank in RANKS if rank < n_voxels]
+    if study.recipe.graph != "dense" or study.recipe.approach == "pca":
+        return _direct(study, "edges or components of this recipe change with the labels")
+    if wanted == "direct" or not ranks:
+        return _direct(study, "asked for" if ranks else f"{n_voxels} voxels need no basis")
+    shares = []
+    for rank in ranks:
+        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=pool(rank)))
+        if wanted == "exact":
+            return _exact(tried, "asked for")
+        share = _share_above(tried)
+        shares.append(f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}")
+        if wanted == "reduced" or share <= MOST_EXACT:
+            return tried, Choice("reduced", rank, "; ".join(shares), seconds)
+    return _exact(tried, "; ".join(shares))
+
+
+def _direct(study: Study, words: str) -> tuple[Study, Choice]:
+    tried, seconds = _with_spreads(replace(study, path="direct", pooled=None))
+    return tried, Choice("direct", 0, words, seconds)
+
+
+def _exact(study: Study, words: str) -> tuple[Study, Choice]:
+    """The exact path, with the spreads that the reduced one gave."""
+    exact = replace(study, path="exact")
+    began = time.perf_counter()
+    for number in range(len(study.comparisons)):
+        solve_features(exact, number, 1, min(N_TIMED + 1, study.comparisons[number].permutations.n_perm))
+    seconds = (time.perf_counter() - began) / N_TIMED
+    return exact, Choice("exact", study.pooled.rank if study.pooled else 0, words, seconds)
+
+
+def verify(study: Study, number: int, seed: int) -> NDArray[np.float64]:
+    """Largest error of the difference maps over a random sample of permutations, in null SDs.
+
+    Returns
+    -------
+    (n_components,) root mean square over voxels of reduced less exact; zeros where nothing is reduced.
+    """
+    n_perm = study.comparisons[number].permutations.n_perm
+    worst = np.zeros(study.template.shape[1])
+    if study.path != "reduced":
+        return worst
+    generator = np.random.Generator(np.random.Philox(key=[seed, number]))
+    for chosen in sorted(generator.choice(n_perm, size=min(N_VERIFIED, n_perm), replace=False).tolist()):
+        reduced = solve_features(study, number, chosen, chosen + 1).features
+        exact = solve_features(study, number, chosen, chosen + 1, exact=True).features
+        worst = np.maximum(worst, _rms(study, reduced - exact)[0] / study.spreads[number])
+    return worst
+
+
+def _with_spreads(study: Study) -> tuple[Study, float]:
+    """The study with the null SD of every comparison, from its pilot; and the seconds that a permutation took."""
+    began = time.perf_counter()
+    unlimited = replace(study, eig_tol=np.inf, spreads=(np.ones(study.template.shape[1]),) * len(study.comparisons))
+    spreads = []
+    for number, comparison in enumerate(study.comparisons):
+        stop = min(N_PILOT + 1, comparison.permutations.n_perm)
+        features = solve_features(unlimited, number, 1, stop).features
+        centred = features if comparison.is_pair else features - features.mean(axis=0)
+        spread = np.sqrt((_rms(study, centred) ** 2).mean(axis=0))
+        if not (spread > 0).all():
+            raise NumericsError(
+                f"the gradients of {comparison.name} do not vary under permutation",
+                remedy="check that the subjects have affinities of their own",
+            )
+        spreads.append(spread)
+    return replace(study, spreads=tuple(spreads)), (time.perf_counter() - began) / N_PILOT
+
+
+def _share_above(study: Study) -> float:
+    """Share of the pilot's permutations with an estimated error above the tolerance."""
+    above, total = 0, 0
+    unlimited = replace(study, eig_tol=np.inf)
+    for number, comparison in enumerate(study.comparisons):
+        stop = min(N_PILOT + 1, comparison.permutations.n_perm)
+        errors = solve_features(unlimited, number, 1, stop).errors
+        above += int((errors > study.eig_tol * study.spreads[number]).any(axis=1).sum())
+        total += stop - 1
+    return above / total
+
+
+def _rms(study: Study, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_perm, n_components) root mean square over voxels of each map."""
+    n_voxels, n_components = study.template.shape
+    maps = features[:, : n_voxels * n_components].reshape(len(features), n_components, n_voxels)
+    size: NDArray[np.float64] = np.sqrt((maps**2).mean(axis=2))
+    return size

@@ -1,0 +1,203 @@
+"""`thalgpu compare`: group gradients re-estimated inside every permutation, in blocks on any workers."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe
+from thalgpu.engine.comparison.finish import finish
+from thalgpu.engine.config import config_key
+from thalgpu.engine.inference.stretches import stretches
+from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
+from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.compare_folder import claim_folder, write_folder_files
+from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, write_outputs
+from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded, prepare_compare
+from thalgpu.engine.pipelines.compare_records import read_block, write_block, write_study
+from thalgpu.engine.pipelines.compare_request import CompareRequest
+from thalgpu.engine.pipelines.compare_stage import (
+    RESULT_VERSION,
+    CompareTask,
+    VerifyTask,
+    run_compare_task,
+    run_verify_task,
+)
+from thalgpu.engine.progress import Event, Progress, silent
+
+
+@dataclass
+class CompareResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    out : the output folder.
+    found : each comparison of each embedding.
+    warnings : remarks on the whole run.
+    n_skipped, n_blocks : blocks that were found on disk, verified; and all.
+    seconds : wall time.
+    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    """
+
+    out: Path
+    found: list[ComparisonResult] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    n_skipped: int = 0
+    n_blocks: int = 0
+    seconds: float = 0.0
+    interrupted: int | None = None
+
+
+def run_compare(
+    request: CompareRequest, progress: Progress = silent, *, prepared: ComparePrepared | None = None
+) -> CompareResult:
+    """Run the comparison; blocks that are done already are verified and skipped.
+
+    Parameters
+    ----------
+    request : what to do.
+    progress : told of every stage and block.
+    prepared : `prepare_compare(request)` where the caller has it already.
+
+    Raises
+    ------
+    InputError, NumericsError, UsageError
+        When the comparison cannot be done.
+    ResourceError
+        Disk, memory, or another run in the same folder.
+    """
+    started = time.perf_counter()
+    prepared = prepared or prepare_compare(request)
+    plan = prepared.plan
+    check_space(request.out, plan.disk_bytes)
+    with (
+        hold(request.out),
+        catch_interrupts() as interrupts,
+        Workers(plan.workers, interrupts, in_process=plan.in_process) as workers,
+    ):
+        sweep_temporaries(request.out)
+        result = _Run(request, prepared, progress, interrupts, workers).run()
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+class _Run:
+    """One run, and what has come of it so far."""
+
+    def __init__(
+        self,
+        request: CompareRequest,
+        prepared: ComparePrepared,
+        progress: Progress,
+        interrupts: Interrupts,
+        workers: Workers,
+    ) -> None:
+        self.request, self.prepared, self.progress = request, prepared, progress
+        self.interrupts, self.workers = interrupts, workers
+        self.folder = request.out / "blocks"
+        self.result = CompareResult(request.out, warnings=prepared.warnings)
+
+    def run(self) -> CompareResult:
+        """Each embedding's comparisons: blocks, p-values; then files and report."""
+        request, prepared = self.request, self.prepared
+        key = config_key(RESULT_VERSION, [embedded.key for embedded in prepared.embeddings])
+        claim_folder(request, key)
+        write_folder_files(request, key)
+        found = []
+        for embedded in prepared.embeddings:
+            path = self.folder / f"{_prefix(embedded)}study.h5"
+            if not is_done(path, embedded.key):
+                write_study(path, embedded, prepared.groups)
+            for number in range(len(embedded.study.comparisons)):
+                one = self._comparison(embedded, path, number)
+                if one is None:
+                    self.result.interrupted = self.interrupts.exit_code
+                    return self.result
+                found.append(one)
+        self.result.found = found
+        self._write(key)
+        return self.result
+
+    def _comparison(self, embedded: Embedded, path: Path, number: int) -> ComparisonResult | None:
+        """One comparison's p-values; None after a signal."""
+        result = self._blocks(embedded, path, number)
+        if result is None:
+            return None
+        worst = self._verified(embedded, path, number)
+        if worst is None:
+            return None
+        with threadpool_limits(1):
+            observed = observe(embedded.study, number)
+        parts = finish(embedded.study, number, observed, result)
+        return ComparisonResult(embedded, number, parts, result, worst)
+
+    def _blocks(self, embedded: Embedded, path: Path, number: int) -> BlockResult | None:
+        """What all permutations left behind, from an earlier run or this one."""
+        comparison = embedded.study.comparisons[number]
+        cuts = stretches(comparison.permutations.n_perm)
+        self.result.n_blocks += len(cuts)
+        stem = f"{_prefix(embedded)}{comparison.label}"
+        whole, key = self.folder / f"{stem}-null.h5", config_key(RESULT_VERSION, embedded.key, number)
+        if is_done(whole, key):
+            self.result.n_skipped += len(cuts)
+            return read_block(whole)
+        tasks = [
+            CompareTask(path, embedded.key, number, *cut, self.folder / f"{stem}-block-{cut[0]:010d}.h5")
+            for cut in cuts
+        ]
+        self.progress(Event("stage", comparison.name, total=len(tasks)))
+        done = list(self._records(tasks))
+        if len(done) < len(tasks):
+            return None
+        result = reduce(merge_blocks, map(read_block, done))
+        write_block(whole, result, key)
+        for record in done:
+            record.unlink(missing_ok=True)
+        return result
+
+    def _records(self, tasks: Sequence[CompareTask]) -> Iterator[Path]:
+        """Records of the blocks as they are found or done; fewer than all after a signal."""
+        finished = [task for task in tasks if is_done(task.record, task.key)]
+        self.result.n_skipped += len(finished)
+        for task in finished:
+            yield task.record
+        number, began = len(finished), time.perf_counter()
+        for outcome in self.workers.run(run_compare_task, [task for task in tasks if task not in finished]):
+            if outcome.result is None:
+                raise outcome.error or AssertionError("a block ended without result and error")
+            number += 1
+            text = f"{outcome.task.start + 1:,}–{outcome.task.stop:,}"
+            self.progress(Event("step", text, number, len(tasks), time.perf_counter() - began))
+            began = time.perf_counter()
+            yield outcome.result
+
+    def _verified(self, embedded: Embedded, path: Path, number: int) -> NDArray[np.float64] | None:
+        """Largest error of a random sample against the exact path; zeros where every permutation took that."""
+        if embedded.study.path != "reduced":
+            return np.zeros(embedded.study.template.shape[1])
+        for outcome in self.workers.run(run_verify_task, [VerifyTask(path, embedded.key, number)]):
+            if outcome.result is None:
+                raise outcome.error or AssertionError("a task ended without result and error")
+            return outcome.result
+        return None
+
+    def _write(self, key: str) -> None:
+        self.progress(Event("stage", "results", total=1))
+        write_outputs(self.request, self.prepared, self.result.found, key)
+        from thalgpu.engine.pipelines.compare_page import write_report  # loads matplotlib, which a worker never needs
+
+        write_report(self.request, self.prepared, self.result.found)
+        self.progress(Event("step", "written", 1, 1))
+
+
+def _prefix(embedded: Embedded) -> str:
+    return f"hemi-{embedded.hemisphere}_" if embedded.hemisphere else ""
