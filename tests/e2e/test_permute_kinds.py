@@ -170,6 +170,18 @@ def test_tables_are_matched_by_participant_and_give_a_table_with_their_columns(p
     assert {row["name"] for row in table(tmp_path / "out/peaks.tsv")} <= {"VPL", "MD", "Pul", "CM"}
 
 
+def test_the_order_in_which_maps_are_named_changes_no_number(permute, values, volumes, tmp_path):
+    files = [tmp_path / f"sub-{n:02d}_stat.nii.gz" for n in range(1, N + 1)]
+    for path, one in zip(files, values, strict=True):
+        nib.save(nib.Nifti1Image(one, AFFINE), path)
+    (tmp_path / "list.txt").write_text("\n".join(path.name for path in reversed(files)))
+    permute(tmp_path / "list.txt", "--tfce", "--out", tmp_path / "out")
+    found, expected = contents(tmp_path / "out/results.h5"), contents(volumes.out / "results.h5")
+    assert set(found) == set(expected)
+    for name, numbers in expected.items():
+        np.testing.assert_array_equal(found[name], numbers, err_msg=name)
+
+
 def test_grayordinates_give_grayordinates(permute, values, tmp_path):
     vertices = np.arange(0, 60, 2)
     axis = BrainModelAxis.from_surface(vertices, 64, "CIFTI_STRUCTURE_CORTEX_LEFT")
