@@ -72,7 +72,9 @@ def write_stat_map(
 
     Notes
     -----
-    Features that were not tested are 0, in maps of p-values 1, so that small always means significant.
+    Features that were not tested are 0, in maps of p-values 1, so that small always means significant. p-values are
+    rounded down where float32 cannot hold them, so that whoever keeps p <= .05 keeps .05 itself: the nearest float32 is
+    .0500000007.
     """
     if values.shape != (*space.flat.shape, *([len(names)] if names else [])):
         what = f"{len(names)} maps" if names else "a map"
@@ -80,7 +82,7 @@ def write_stat_map(
     size = grid_size(space.grid)
     with np.errstate(over="ignore"):  # refused below
         whole = np.full((size, *values.shape[1:]), _P.fullmatch(stat) is not None, dtype=np.float32)
-        whole[space.flat] = values
+        whole[space.flat] = _never_above(values) if _P.fullmatch(stat) else values
     if not np.isfinite(whole).all():
         raise ThalgpuError(f"the map of {stat} holds NaN, Inf or huge numbers and is not written", where=str(stem))
     everywhere = Region(space.source, space.grid, np.arange(size), np.zeros(size, dtype=np.int8))
@@ -118,6 +120,12 @@ def write_result_table(path: Path, features: Sequence[str], columns: Mapping[str
         for row, feature in enumerate(features)
     ]
     write_table(path, ["feature", *columns], rows)
+
+
+def _never_above(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 that is no larger, of each value that is not negative."""
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(0)), nearest)
 
 
 def _meaning(stat: str, degrees: Sequence[float]) -> Meaning:

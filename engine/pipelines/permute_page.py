@@ -141,4 +141,6 @@ def _groups(prepared: PermutePrepared) -> Iterator[tuple[str, int]]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"  # no exponent, where three digits would round
+    return str(value)

@@ -81,6 +81,14 @@ def test_what_was_not_tested_has_a_p_of_one(stat: str, volume: Region, tmp_path:
     assert found.max() == 1
 
 
+@pytest.mark.parametrize("p", [0.05, 0.0001, 1 / 3, 1.0])
+def test_a_threshold_keeps_a_p_that_equals_it(p: float, volume: Region, tmp_path: Path) -> None:
+    path, _ = write_stat_map(tmp_path / "map", np.full(4, p), volume, "pfwe", about=ABOUT)
+    found = load(path).get_fdata().ravel()[FLAT]
+    assert (found <= p).all()
+    assert (found > p * (1 - 2**-23)).all()  # by no more than the last bit of a float32
+
+
 @pytest.mark.parametrize("stat", ["t", "tfce", "clusterextent", "clustermass", "hedgesg", "partialetasq", "estimate"])
 def test_what_was_not_tested_has_a_statistic_of_zero(stat: str, volume: Region, tmp_path: Path) -> None:
     path, _ = write_stat_map(tmp_path / "map", VALUES, volume, stat, about=ABOUT)
