@@ -135,13 +135,14 @@ def permute(
 
     Run it again to go on after a crash: blocks of permutations that are done are verified and skipped.
     """
-    from thalgpu.engine.pipelines.permute import run_permute
+    from thalgpu.engine.pipelines.permute import check_run, run_permute
     from thalgpu.engine.pipelines.permute_prepare import prepare_permute
 
     request = _request(context.params)
     prepared = prepare_permute(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
+        check_run(request, prepared)
         return
     with show_progress(as_json=log_json) as progress:
         result = run_permute(request, progress, prepared=prepared)

@@ -19,7 +19,7 @@ from thalgpu.engine.inference.stretches import Settling, stretches
 from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
-from thalgpu.engine.pipelines.permute_folder import claim_folder, write_folder_files
+from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, write_folder_files
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
 from thalgpu.engine.pipelines.permute_records import problem_content, read_null, write_null, write_problem
@@ -90,6 +90,13 @@ def run_permute(
             _remove_blocks(request.out)  # now that nobody is at work on one that came too late to be needed
     result.seconds = time.perf_counter() - started
     return result
+
+
+def check_run(request: PermuteRequest, prepared: PermutePrepared) -> None:
+    """What else `run_permute` would refuse before it starts: too small a disk, a folder of another test."""
+    check_space(request.out, prepared.plan.disk_bytes)
+    content = problem_content(_blocks(request.out) / "problem.h5", prepared.problem)
+    check_folder(request, config_key(RESULT_VERSION, content))
 
 
 class _Run:

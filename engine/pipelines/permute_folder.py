@@ -22,6 +22,11 @@ def claim_folder(request: PermuteRequest, key: str) -> None:
     claim(request.out, key, command="permute", overwrite=request.overwrite, remove=remove_results)
 
 
+def check_folder(request: PermuteRequest, key: str) -> None:
+    """UsageError or InputError as `claim_folder`; nothing is removed."""
+    claim(request.out, key, command="permute", overwrite=request.overwrite, remove=lambda _: None)
+
+
 def write_folder_files(request: PermuteRequest, key: str) -> None:
     """What makes the folder a BIDS derivative, and the resolved options with the test's identity."""
     write_dataset_files(request.out, name="permutation inference")

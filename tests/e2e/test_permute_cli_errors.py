@@ -153,6 +153,10 @@ def test_the_configuration_of_a_run_does_the_same_test_from_anywhere(thalgpu, st
     again = thalgpu("permute", "--config", out / "config.toml", "--out", out, "--gpus", 0, "--workers", 1)
     assert again.exit_code == 0, again.err
     assert "(1 verified, not computed again)" in again.out
+    other = ("--config", out / "config.toml", "--out", out, "--gpus", 0, "--seed", 5, "--dry-run")
+    assert refused(thalgpu("permute", *other), 2, "holds another test")
+    assert thalgpu("permute", *other, "--overwrite").exit_code == 0
+    assert (out / "results.h5").exists()
 
 
 def test_the_configuration_holds_absolute_paths_of_every_file(tmp_path, monkeypatch):
