@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.comparison.errors import exact_errors
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.engine.comparison.reduced import SPARE, solve_reduced
@@ -66,9 +67,7 @@ def solve_exact(
 
     Notes
     -----
-    Residuals r_i are orthogonal to the block of m vectors. So the error of vector i is at most ‖r_i‖ / (λ_i − λ_m)
-    outside of the block, and some ‖r_i‖ ‖r_j‖ / |λ_i − λ_j| along vector j inside of it: left out where j is not
-    separated from i, as any basis of the two is then as good, and alignment turns it.
+    How residuals and errors are related: `thalgpu.engine.comparison.errors.exact_errors`.
     Products and sums are in float32 where the tolerance allows, in float64 below 5e-6.
     """
     n = order_of(stack)
@@ -112,7 +111,7 @@ def _solve(
         space, image = space @ turn, image @ turn
         residual = image[:, :k] - space[:, :k] * lambdas[:k].astype(dtype)
         sizes = np.linalg.norm(residual, axis=0)
-        errors = _errors(sizes, lambdas)
+        errors = exact_errors(sizes[None], lambdas[None])[0]
         if (errors <= tolerance).all():
             break
         if round_ == MAX_ROUNDS:
@@ -148,16 +147,6 @@ def _towards(residual: Floats, lambdas: NDArray[np.float64], vectors: NDArray[np
     inside = (vectors.T @ residual.astype(np.float32)) * (1 / distance - outside).astype(np.float32)
     step: Floats = residual * outside.astype(residual.dtype) + vectors @ inside
     return step
-
-
-def _errors(sizes: NDArray[np.float64], lambdas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) angles of the vectors to the exact ones, from the norms of their residuals."""
-    k = len(sizes)
-    outside = sizes / np.maximum(lambdas[:k] - lambdas[-1], np.finfo(float).tiny)
-    gaps = np.abs(lambdas[:k, None] - lambdas[:k])
-    coupling = sizes[:, None] * sizes
-    inside = np.where(gaps > np.sqrt(coupling), coupling / np.maximum(gaps, np.finfo(float).tiny), 0)
-    return np.asarray(np.hypot(outside, np.linalg.norm(inside, axis=1)))
 
 
 def _without(unit: Floats, vectors: Floats) -> Floats:

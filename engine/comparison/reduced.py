@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.comparison.errors import reduced_errors, tail_spread
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
 from thalgpu.kernels.weighted_sums import weighted_sums
 
 BATCH = 128
-"""Sets of weights worked on together; the last batch of a call is filled up, so that products have one shape."""
+"""Sets of weights worked on together, at most; a call is cut into equal batches."""
 SPARE = 5
 """Components beyond those wanted."""
 _PANEL = 3200
@@ -41,7 +42,7 @@ class Block:
     vectors : (n_sets, n_voxels, m) float32, orthonormal.
     trivial : (n_sets, n_voxels) float64: D^½ of the operator, the trivial vector.
     root : (n_sets, n_voxels) float64: M_w^½.
-    errors : (n_sets, m) float64: sine of the angle between each trial vector in the basis and the vector here.
+    errors : (n_sets, m) float64, estimated angles to the exact vectors.
     totals : (n_sets,) float64.
     """
 
@@ -74,15 +75,16 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
 
     Notes
     -----
-    Works in batches of `BATCH` rows, the last one filled up: a row has the same bits whenever it is given in the same
-    place of a batch, whatever the others are; in another place it agrees to rounding.
+    The same rows in the same order give the same bits. Products round by the shape of a batch and the place in it:
+    a row among others agrees to rounding, some 1e-6 of the maps.
     """
     k = pooled.recipe.n_components
     solutions = Solutions.empty(len(weights), pooled.n_voxels, k)
-    for start in range(0, len(weights), BATCH):
-        for offset, block in reduced_blocks(pooled, weights[start : start + BATCH]):
-            first = start + offset
-            part = solutions[first : first + len(block.lambdas)]
+    n_batches = -(-len(weights) // BATCH)
+    for batch in range(n_batches):
+        start, stop = batch * len(weights) // n_batches, (batch + 1) * len(weights) // n_batches
+        for offset, block in reduced_blocks(pooled, weights[start:stop]):
+            part = solutions[start + offset : start + offset + len(block.lambdas)]
             part.lambdas[:] = block.lambdas[:, :k]
             part.vectors[:] = block.vectors[:, :, :k]
             part.roots[:] = block.root
@@ -93,12 +95,10 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
 
 def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tuple[int, Block]]:
     """One batch of at most `BATCH` sets of weights: place of the first of a chunk, and its components, one by one."""
-    count = len(weights)
-    weights = np.concatenate([weights, np.full((BATCH - count, pooled.n_subjects), 1 / pooled.n_subjects)])
     degrees = require_positive(weights @ pooled.degrees)
     first = degrees**-pooled.recipe.power
     n_wanted = pooled.recipe.n_components + 1
-    _, small, _ = small_eigen(
+    _, small, residuals = small_eigen(
         _projected(weights, pooled.projections),
         _projected(weights, pooled.metrics),
         n_wanted,
@@ -107,20 +107,26 @@ def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tup
     small[:, :, 0] = (first * pooled.metric).astype(np.float32) @ pooled.basis  # the trivial vector is known better
     images = _images(weights, pooled, small)
     diagonals = weights @ pooled.diagonals
-    for start in range(0, count, _CHUNK):
-        part = slice(start, min(start + _CHUNK, count))
-        yield start, _stepped(pooled, images[part], small[part], first[part], diagonals[part])
+    spread = tail_spread(weights, pooled.lambdas[-1], pooled.tail)
+    for start in range(0, len(weights), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        yield (
+            start,
+            _stepped(
+                pooled, images[part], small[part], first[part], diagonals[part], residuals[part, 1:], spread[part]
+            ),
+        )
 
 
 def _projected(weights: NDArray[np.float64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(BATCH, rank, rank) weighted sums of small matrices."""
+    """(n_sets, rank, rank) weighted sums of small matrices."""
     rank = stack.shape[1]
     sums: NDArray[np.float32] = weighted_sums(weights, stack.reshape(-1, rank * rank))
     return sums.reshape(-1, rank, rank)
 
 
 def _images(weights: NDArray[np.float64], pooled: Pooled, small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(BATCH, n_voxels, n_block): F_w times the vectors of each set of weights, a panel of voxels at a time."""
+    """(n_sets, n_voxels, n_block): F_w times the vectors of each set of weights, a panel of voxels at a time."""
     n_voxels, rank = pooled.basis.shape
     step, single = max(1, _PANEL // rank), weights.astype(np.float32)
     rows = pooled.images.reshape(-1, n_voxels * rank)
@@ -138,6 +144,8 @@ def _stepped(
     small: NDArray[np.float32],
     first: NDArray[np.float64],
     diagonals: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    spread: NDArray[np.float64],
 ) -> Block:
     """The step out of the basis, and Rayleigh–Ritz in the inner product of C."""
     shift, trial = pooled.tail, pooled.basis @ small
@@ -151,13 +159,15 @@ def _stepped(
     stepped -= np.float32(shift) * trial
     inner = gram(trial, stepped)
     values, turn = ritz_pairs(gram(stepped, stepped), (inner + inner.transpose(0, 2, 1)) / 2)
+    lambdas = values + shift
     lengths = np.einsum("bij,bik,bkj->bj", turn, gram(trial, trial), turn)
+    sines = np.sqrt(np.maximum(1 - 1 / (values * lengths), 0))
     return Block(
-        lambdas=values + shift,
+        lambdas=lambdas,
         vectors=stepped @ (turn / np.sqrt(values)[:, None, :]).astype(np.float32),
         trivial=trivial,
         root=root,
-        errors=np.sqrt(np.maximum(1 - 1 / (values * lengths), 0)),
+        errors=reduced_errors(sines, residuals, lambdas, shift, spread),
         totals=(diagonals / root**2).sum(axis=1) - 1,
     )
 
