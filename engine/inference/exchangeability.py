@@ -1,18 +1,22 @@
 """The permutations and sign flips that exchangeability blocks allow: how many, which, and random ones by number."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.block_tree import Block, flip_units
+from thalgpu.engine.inference.words import listed
 from thalgpu.kernels.random import permutations, sign_flips
 
 _FEW = 1000
 """Below this many, the smallest possible p is said."""
 
 _LARGEST_WRITTEN = 10**15
+
+_NAMED = 4
+"""Columns that are named in a sentence; more are counted."""
 
 
 def count_permutations(tree: Block, row_labels: NDArray[np.int64]) -> int:
@@ -106,30 +110,40 @@ def enumerate_flips(tree: Block, start: int, stop: int) -> NDArray[np.int8]:
     return _spread(units, (1 - 2 * bits).astype(np.int8))
 
 
-def in_words(
-    tree: Block, tested: NDArray[np.int64] | None = None, interchangeable: NDArray[np.int64] | None = None
-) -> str:
+def in_words(tree: Block, row_labels: NDArray[np.int64] | None = None) -> str:
     """Say how many permutations or sign flips there are, and what follows if they are few.
 
     Parameters
     ----------
     tree : from `block_tree`.
-    tested : (n_rows,) int64 labels of rows that are equal in what is tested; None to speak of sign flips.
-    interchangeable : (n_rows,) int64 labels of rows that are equal in nuisance variables too; None if there are none.
+    row_labels : (n_rows,) int64 labels of rows that count as equal; None to speak of sign flips.
     """
-    if tested is None:
+    if row_labels is None:
         units = f"{len(flip_units(tree))} units of " if len(flip_units(tree)) < len(tree.rows) else ""
         return f"sign flips of {units}{len(tree.rows)} subjects: {_counted(count_flips(tree), 'possible flip')}"
-    count = count_permutations(tree, tested)
+    count = count_permutations(tree, row_labels)
     if count == 1:
         free = count_permutations(tree, np.arange(len(tree.rows))) > 1
         reason = "all who may be exchanged are equal in what is tested" if free else "the blocks let nobody move"
         return f"{who_moves(tree)}: 1 possible permutation, because {reason}"
-    orders = count if interchangeable is None else count_permutations(tree, interchangeable)
-    if orders > count:
-        told = f"{_written(orders)} with nuisance variables or variance groups, which tell equal subjects apart"
-        return f"{who_moves(tree)}: {_written(count)} distinct permutations of what is tested, {told}"
     return f"{who_moves(tree)}: {_counted(count, 'distinct permutation')}"
+
+
+def told_apart(
+    tree: Block, tested: NDArray[np.int64], interchangeable: NDArray[np.int64], by: Sequence[str]
+) -> str | None:
+    """Say that there are fewer permutations of what is tested, and why they count as more; None where there are not.
+
+    Parameters
+    ----------
+    tree : from `block_tree`.
+    tested, interchangeable : (n_rows,) int64 labels of rows that are equal in what is tested; in all else too.
+    by : what it is that tells rows apart that are equal in what is tested.
+    """
+    count = count_permutations(tree, tested)
+    if count == count_permutations(tree, interchangeable):
+        return None
+    return f"What is tested has {_written(count)}: subjects equal in it differ in {listed(by, _NAMED)}"
 
 
 def who_moves(tree: Block) -> str:

@@ -17,6 +17,7 @@ from thalgpu.engine.inference.exchangeability import (
     enumerate_flips,
     enumerate_permutations,
     in_words,
+    told_apart,
 )
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions
 from thalgpu.errors import InputError, NumericsError, UsageError
@@ -174,20 +175,23 @@ def plan_permutations(design: Design, options: InferenceOptions) -> PermutationS
     tree = block_tree(design.blocks, n_rows)
     if options.n_perm < 0:
         raise UsageError(f"the number of permutations is {options.n_perm}", remedy="give 0 for all, or a positive one")
+    aside = None
     if options.sign_flip:
         ties, possible, words = None, count_flips(tree), in_words(tree)
     else:
         tested, ties = row_labels(design), interchangeable_rows(design)
-        possible, words = count_permutations(tree, ties), in_words(tree, tested, ties)
         if count_permutations(tree, tested) == 1:
-            raise NumericsError(words, remedy=_remedy(tree))
+            raise NumericsError(in_words(tree, tested), remedy=_remedy(tree))
+        possible, words = count_permutations(tree, ties), in_words(tree, ties)
+        aside = told_apart(tree, tested, ties, _what_tells_apart(design, tested))
+    more = f". {aside}" if aside else ""
     if options.n_perm == 0 and possible > MOST_EXHAUSTIVE:
         remedy = "ask for a number of random ones, e.g. --n-perm 10000"
         raise UsageError(f"too many permutations to take each once: {words}", remedy=remedy)
     if options.n_perm == 0 or possible <= options.n_perm:
-        taken = f"{words}; all {possible:,} taken"
+        taken = f"{words}; all {possible:,} taken{more}"
         return PermutationSet(possible, n_rows, "exhaustive", taken, tree, options.sign_flip, ties=ties)
-    taken = f"{words}; {options.n_perm:,} taken at random"
+    taken = f"{words}; {options.n_perm:,} taken at random{more}"
     return PermutationSet(options.n_perm, n_rows, "random", taken, tree, options.sign_flip, seed=options.seed)
 
 
@@ -238,6 +242,15 @@ def permutations_from_file(signed: NDArray[np.int64], tree: Block, path: Path) -
 
 def _labels(rows: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _what_tells_apart(design: Design, tested: NDArray[np.int64]) -> list[str]:
+    """Columns, and variance groups, that differ between rows which are equal in what is tested."""
+    about = list(zip(design.columns, design.matrix.T, strict=True))
+    if design.variance_groups is not None:
+        about.append(("variance groups", design.variance_groups.astype(np.float64)))
+    n_tested = len(np.unique(tested))
+    return [name for name, values in about if len(np.unique(np.column_stack([tested, values]), axis=0)) > n_tested]
 
 
 def _remedy(tree: Block) -> str:

@@ -14,6 +14,7 @@ from thalgpu.engine.inference.exchangeability import (
     enumerate_flips,
     enumerate_permutations,
     in_words,
+    told_apart,
 )
 from thalgpu.kernels.random import permutations
 
@@ -157,9 +158,11 @@ def test_counts_are_said_in_words(tree, labels, words):
     assert in_words(tree, labels) == words
 
 
-def test_nuisance_variables_are_said_in_words():
-    said = in_words(block_tree(None, 8), np.repeat([0, 1], 4), np.arange(8))
-    assert said.startswith("free exchange of 8 subjects: 70 distinct permutations of what is tested, 40,320 with nuis")
+def test_what_tells_equal_subjects_apart_is_said_in_words():
+    tree, tested = block_tree(None, 8), np.repeat([0, 1], 4)
+    said = told_apart(tree, tested, np.arange(8), ["age", "site"])
+    assert said == "What is tested has 70: subjects equal in it differ in age, site"
+    assert told_apart(tree, tested, tested, []) is None
 
 
 def test_flips_are_said_in_words():

@@ -121,8 +121,27 @@ def test_nuisance_variables_and_variance_groups_tell_equal_subjects_apart():
 def test_with_nuisance_variables_all_orders_are_listed_not_one_of_each_class():
     planned = plan_permutations(groups(AGE), InferenceOptions(n_perm=0))
     assert (planned.source, planned.n_perm) == ("exhaustive", 40_320)
-    assert "70 distinct permutations of what is tested" in planned.description
+    assert planned.description == (
+        "free exchange of 8 subjects: 40,320 distinct permutations; all 40,320 taken. "
+        "What is tested has 70: subjects equal in it differ in x2"
+    )
     assert plan_permutations(groups(AGE), InferenceOptions(n_perm=10_000)).source == "random"
+
+
+@pytest.mark.parametrize(
+    ("design", "names"),
+    [
+        (groups(AGE, np.ones(8)), "x2"),  # a constant tells nobody apart
+        (groups(AGE, np.arange(8.0)), "x2, x3"),
+        (groups(variance_groups=np.array([1, 2] * 4)), "variance groups"),
+        (groups(AGE, variance_groups=np.array([1, 2] * 4)), "x2, variance groups"),
+        (groups(variance_groups=np.repeat([1, 2], 4)), None),  # tell those apart who differ in what is tested
+        (groups(np.repeat([0.0, 1], 4)), None),
+    ],
+)
+def test_it_is_named_what_tells_equal_subjects_apart(design, names):
+    _, _, aside = plan_permutations(design, InferenceOptions(n_perm=20)).description.partition("taken at random")
+    assert aside == ("" if names is None else f". What is tested has 70: subjects equal in it differ in {names}")
 
 
 def test_a_list_with_nuisance_variables_gives_the_null_of_the_whole_group(rng):
