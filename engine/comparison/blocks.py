@@ -158,7 +158,7 @@ def solve_features(study: Study, number: int, start: int, stop: int, *, exact: b
         again = np.flatnonzero((errors > study.eig_tol * study.spreads[number]).any(axis=1))
         if len(again):
             chosen = (again[:, None] * n_groups + np.arange(n_groups)).ravel()
-            solved = _replaced(solved, chosen, _solve(study, rows[chosen], "exact"))
+            solved = _replaced(solved, chosen, _refined(study, rows[chosen], solved[chosen]))
             errors = _map_errors(solved, n_perm, n_groups)
             n_exact = len(again)
     groups = _groups(study, solved, n_perm, n_groups)
@@ -175,7 +175,14 @@ def _solve(study: Study, rows: Floats, path: Path) -> Solutions:
     if study.pooled is None:
         raise UsageError(f"the {path} path needs what all means have in common")
     start = solve_reduced(study.pooled, rows)
-    return start if path == "reduced" else solve_exact(study.stack, study.pooled, rows, start)
+    return start if path == "reduced" else _refined(study, rows, start)
+
+
+def _refined(study: Study, rows: Floats, start: Solutions) -> Solutions:
+    """The exact path from reduced solutions on."""
+    if study.pooled is None:
+        raise UsageError("the exact path needs what all means have in common")
+    return solve_exact(study.stack, study.pooled, rows, start)
 
 
 def _replaced(solved: Solutions, rows: NDArray[np.int64], others: Solutions) -> Solutions:

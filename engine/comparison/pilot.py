@@ -17,11 +17,14 @@ N_PILOT = 40
 RANKS = (100, 200, 300)
 """Sizes of the pooled basis that are tried, the smallest first."""
 
+FEW_EXACT = 0.1
+"""Share of the pilot's permutations that may need the exact path before a larger basis is tried."""
+
 N_TIMED = 8
 """Permutations that are timed where the exact path is taken."""
 
-MOST_EXACT = 0.2
-"""Share of the pilot's permutations that may need the exact path before a larger basis, or the exact path, is taken."""
+MOST_EXACT = 0.7
+"""Share from which on all permutations take it: the reduced path would hardly save anything."""
 
 N_VERIFIED = 20
 """Permutations whose reduced answer is held against the exact one at the end."""
@@ -70,16 +73,16 @@ def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None
         return _direct(study, "edges or components of this recipe change with the labels")
     if wanted == "direct" or not ranks:
         return _direct(study, "asked for" if ranks else f"{n_voxels} voxels need no basis")
+    whole = pool(ranks[-1])
     shares = []
     for rank in ranks:
-        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=pool(rank)))
-        if wanted == "exact":
-            return _exact(tried, "asked for")
+        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=whole.truncated(rank)))
         share = _share_above(tried)
         shares.append(f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}")
-        if wanted == "reduced" or share <= MOST_EXACT:
+        last = rank == ranks[-1]
+        if wanted == "reduced" or (wanted is None and (share <= FEW_EXACT or (last and share <= MOST_EXACT))):
             return tried, Choice("reduced", rank, "; ".join(shares), seconds)
-    return _exact(tried, "; ".join(shares))
+    return _exact(tried, "asked for" if wanted == "exact" else "; ".join(shares))
 
 
 def _direct(study: Study, words: str) -> tuple[Study, Choice]:

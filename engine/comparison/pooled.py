@@ -63,6 +63,22 @@ class Pooled:
         """Affinities that means are taken of."""
         return len(self.degrees)
 
+    def truncated(self, rank: int) -> "Pooled":
+        """The same with the leading vectors of the basis only."""
+        if rank >= self.rank:
+            return self
+        n_outside = self.n_voxels - self.rank
+        outside = self.tail * n_outside + self.lambdas[rank:].sum()
+        return replace(
+            self,
+            lambdas=self.lambdas[:rank],
+            tail=float(outside / (self.n_voxels - rank)),
+            basis=np.ascontiguousarray(self.basis[:, :rank]),
+            images=np.ascontiguousarray(self.images[:, :, :rank]),
+            projections=np.ascontiguousarray(self.projections[:, :rank, :rank]),
+            metrics=np.ascontiguousarray(self.metrics[:, :rank, :rank]),
+        )
+
     def of(self, members: NDArray[np.bool_]) -> "Pooled":
         """The same basis with some of the subjects only: for weights that are zero for all others."""
         return replace(
