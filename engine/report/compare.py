@@ -1,0 +1,129 @@
+"""The page of a comparison of group gradients: what differs, where, and how exact the eigenvectors behind it are."""
+
+from markupsafe import Markup
+
+from thalgpu.engine.report import compare_words as words
+from thalgpu.engine.report.compare_method import method
+from thalgpu.engine.report.compare_page import MIXING, ComparePage, ComparisonPage, ComponentPage, NumberPage
+from thalgpu.engine.report.inference_figures import null_histograms, volcano
+from thalgpu.engine.report.permute import MOST_PEAKS, test_cells
+from thalgpu.engine.report.permute_method import cited
+from thalgpu.engine.report.permute_words import p_text
+from thalgpu.engine.report.rendering import data_uri, render
+from thalgpu.engine.report.slice_figures import statistic_slices, voxel_affine
+
+SHOWN = 3
+"""Components that are drawn whether or not something is significant in them."""
+
+
+def render_compare(page: ComparePage) -> str:
+    """The page as one self-contained HTML text: no scripts, no network, figures inside."""
+    said = method(page)
+    return render(
+        "compare.html",
+        page=page,
+        facts=words.facts(page),
+        permuted=[words.permuted(one, page) for one in page.comparisons],
+        sections=[_section(one) for one in page.comparisons],
+        certificate=list(words.certificate(page)),
+        exceeded=list(words.exceeded(page)),
+        errors=[row for one in page.comparisons for row in _error_rows(one, page.eig_tol)],
+        shares=[_share_row(one) for one in page.comparisons],
+        flags=[(words.title(one), lines) for one in page.comparisons if (lines := list(words.flags(one, page)))],
+        components=range(1, page.recipe.n_components + 1),
+        closeness=f"{100 * page.closeness:g} %",
+        mixing=f"{100 * MIXING:g} %",
+        limits=list(words.limits(page)),
+        method=said,
+        references=cited(said),
+        most_peaks=MOST_PEAKS,
+    )
+
+
+def _section(one: ComparisonPage) -> dict[str, object]:
+    found = any(part.leading.significant.any() for part in one.components)
+    drawn = [part for part in one.components if part.number <= SHOWN or part.leading.significant.any()]
+    return {
+        "title": words.title(one),
+        "headline": words.headline(one),
+        "numbers_found": words.numbers_found(one),
+        "found": found or any(number.significant.any() for number in one.numbers),
+        "is_pair": one.is_pair,
+        "groups": [name for name, _ in one.groups],
+        "components": [(part.number, part.mixes, _figures(one, part)) for part in drawn],
+        "n_hidden": len(one.components) - len(drawn),
+        "tests": [
+            (str(part.number), words.measure_name(one, test.measure), *test_cells(test), _joint(part, i))
+            for part in one.components
+            for i, test in enumerate(part.tests)
+        ],
+        "number_names": [_number_header(number) for number in one.numbers],
+        "numbers": [
+            (i + 1, [cell for number in one.numbers for cell in _number_cells(number, i)])
+            for i in range(len(one.components))
+        ],
+        "peak_columns": one.peak_columns,
+        "peaks": one.peaks[:MOST_PEAKS],
+        "n_more_peaks": max(0, len(one.peaks) - MOST_PEAKS),
+    }
+
+
+def _figures(one: ComparisonPage, part: ComponentPage) -> list[tuple[str, Markup]]:
+    """Caption and image of a component's map and of its null distributions."""
+    maxima = [(words.measure_name(one, test.measure), test.null, test.critical) for test in part.tests]
+    null_caption = (
+        f"Component {part.number}: the largest value in each of {one.n_perm:,} permutations; observed (red) and 5 % "
+        "level (dashed)."
+    )
+    return [(caption, data_uri(png)) for caption, png in (_map(one, part), (null_caption, null_histograms(maxima)))]
+
+
+def _map(one: ComparisonPage, part: ComponentPage) -> tuple[str, bytes]:
+    """Caption and picture of a component's difference: on slices, or against its p where there are no voxels."""
+    test, significant = part.tests[0], part.leading.significant
+    name = words.map_name(one)
+    level = f"p_FWE ≤ .05 by {words.measure_name(one, part.leading.measure)}"
+    nothing = f"Nothing reaches {level}"
+    what = f"Component {part.number}: {name}"
+    if one.is_pair:
+        what += f", {one.groups[0][0]} less {one.groups[1][0]}"
+    affine = voxel_affine(one.region)
+    if one.region.ijk is None or affine is None:
+        drawn = volcano(test.values, part.p, significant, (), name)
+        return f"{what}, and uncorrected p. {f'Red: {level}' if significant.any() else nothing}.", drawn
+    drawn = statistic_slices(test.values, significant, one.region.ijk, affine, name, signed=one.is_pair)
+    marked = f"Outlined: {level}" if significant.any() else nothing
+    return f"{what}, on axial slices (z in mm; left is left, anterior is up). {marked}.", drawn
+
+
+def _joint(part: ComponentPage, i: int) -> str:
+    joint = part.tests[i].p_joint
+    return "–" if joint is None else p_text(joint.min())
+
+
+def _number_header(number: NumberPage) -> str:
+    return f"{words.NUMBERS[number.name]}{' (%)' if number.name == 'explained' else ''}"
+
+
+def _number_cells(number: NumberPage, i: int) -> list[tuple[str, bool]]:
+    """Value, p and corrected p of a component, and whether it is significant."""
+    value = float(number.values[i]) * (100.0 if number.name == "explained" else 1.0)
+    cells = (f"{value:.3g}".replace("-", "−"), p_text(number.p[i]), p_text(number.p_fwe[i]))
+    return [(cell, bool(number.significant[i])) for cell in cells]
+
+
+def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[tuple[str, ...], list[tuple[str, bool]]]]:
+    """Rows of the certificate: title and which error; errors, and whether they are above the tolerance."""
+    errors = {"largest estimated error": [part.estimated for part in one.components]}
+    if one.n_verified:
+        name = f"verified error ({one.n_verified} permutations)"
+        errors[name] = [part.verified or 0.0 for part in one.components]
+    return [
+        ((words.title(one), name), [(f"{error:.2g}", error > eig_tol) for error in values])
+        for name, values in errors.items()
+    ]
+
+
+def _share_row(one: ComparisonPage) -> tuple[tuple[str, ...], list[tuple[str, bool]]]:
+    """How often each component's eigenvalue was close to a neighbour's, and whether it is pointed out."""
+    return (words.title(one),), [(f"{100 * part.close:.2g} %", part.mixes) for part in one.components]
