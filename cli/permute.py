@@ -236,10 +236,7 @@ def _cells(one: "PartResult", row: dict[str, Any]) -> list[str]:
 
 def _statistic(one: "PartResult") -> str:
     """Its name, and its degrees of freedom where all features have the same."""
-    import numpy as np
+    from thalgpu.engine.report.permute_words import STATISTICS
 
-    name, contrast = one.result.statistic, one.result.contrast
-    if name in ("v", "g"):
-        return name
-    tested = f"{np.linalg.matrix_rank(contrast.weights)}, " if contrast.kind == "f" else ""
-    return f"{name}({tested}{one.result.df:g})"
+    name, degrees = one.result.statistic, ", ".join(f"{number:g}" for number in one.result.degrees)
+    return STATISTICS.get(name, name) + (f"({degrees})" if degrees else "")

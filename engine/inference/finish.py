@@ -31,6 +31,7 @@ class ContrastResult:
     ----------
     contrast : the hypothesis.
     statistic : "t", "f", "v", "g", "r" or "rsq".
+    rank : how many directions are tested: 1 of a t contrast.
     df : error degrees of freedom (of the model with one variance).
     effect : "hedges_g" or "partial_eta_squared": the name of the effect size in `maps`.
     maps : name → (n_features,) float64. Always stat, p, p_fwe, p_fdr, and the effect size with …_low and …_high, its
@@ -44,11 +45,19 @@ class ContrastResult:
 
     contrast: Contrast
     statistic: str
+    rank: int
     df: float
     effect: str
     maps: Maps
     null: dict[Measure, NDArray[np.float64]]
     n_perm: int
+
+    @property
+    def degrees(self) -> tuple[float, ...]:
+        """Degrees of freedom of the statistic, of an F those tested first; none of v and G, whose features differ."""
+        if self.statistic in ("v", "g"):
+            return ()
+        return (self.df,) if self.contrast.kind == "t" else (float(self.rank), self.df)
 
 
 def finish(test: Test, null: Null, collect: Collect | None = None) -> tuple[ContrastResult, ...]:
@@ -71,6 +80,7 @@ def finish(test: Test, null: Null, collect: Collect | None = None) -> tuple[Cont
             ContrastResult(
                 contrast=model.contrast,
                 statistic=described.statistic,
+                rank=model.rank,
                 df=model.df,
                 effect=described.effect,
                 maps=maps,

@@ -126,11 +126,13 @@ def summary_row(one: PartResult) -> dict[str, Any]:
     """One contrast on one part in a line."""
     best = int(np.argmin(one.p))
     stat = one.maps["stat"]
+    *tested, error = one.result.degrees or (None,)
     return {
         "contrast": one.result.contrast.name,
         "map": one.maps_of.name or None,
         "statistic": one.result.statistic,
-        "df": one.result.df,
+        "df1": tested[0] if tested else None,
+        "df": error,
         "n_features": len(stat),
         "largest": float(stat.max()),
         "smallest": float(stat.min()),
@@ -241,7 +243,7 @@ def _about_contrast(result: ContrastResult) -> dict[str, Any]:
         "Name": contrast.name,
         "Weights": contrast.weights.tolist(),
         "Statistic": result.statistic,
-        "DegreesOfFreedom": result.df,
+        "DegreesOfFreedom": list(result.degrees),
     }
 
 
@@ -264,14 +266,10 @@ def _write_images(out: Path, prepared: PermutePrepared, one: PartResult) -> Iter
         "Columns": list(prepared.problem.design.columns),
         "Features": len(one.maps["stat"]),
     }
-    degrees: tuple[float, ...] = (one.result.df,)
-    if one.result.statistic == "f":
-        degrees = (float(np.linalg.matrix_rank(one.result.contrast.weights)), one.result.df)
-    elif one.result.statistic in ("v", "g"):
-        degrees = ()
     for stat, values in _named_maps(one):
         stem = stat_map_stem(out, one.result.contrast.label, stat, one.maps_of.name)
-        yield from write_stat_map(stem, values, space, stat, degrees=degrees, about={"StatisticName": stat, **about})
+        named = {"StatisticName": stat, **about}
+        yield from write_stat_map(stem, values, space, stat, degrees=one.result.degrees, about=named)
 
 
 def _named_maps(one: PartResult) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -40,7 +40,9 @@ def leading(one: ContrastPage) -> MaximumTest:
 
 
 def statistic_label(one: ContrastPage) -> str:
-    """For axes: the statistic and its degrees of freedom."""
+    """For axes: the statistic and its degrees of freedom, where all features have the same."""
+    if one.statistic in ("v", "g"):
+        return statistic_name(one)
     tested = f"{np.linalg.matrix_rank(one.contrast.weights)} and " if one.contrast.kind == "f" else ""
     return f"{statistic_name(one)} ({tested}{one.df:.4g} df)"
 

@@ -229,7 +229,7 @@ def test_every_map_has_a_sidecar_with_its_test_and_the_versions(out):
     for image in out.glob("*_statmap.nii.gz"):
         sidecar = json.loads(Path(str(image).replace(".nii.gz", ".json")).read_text())
         assert f"_stat-{sidecar['StatisticName']}_" in image.name
-        assert sidecar["DegreesOfFreedom"] == 7
+        assert sidecar["DegreesOfFreedom"] == ([7] if sidecar["Statistic"] == "t" else [1, 7])
         assert sidecar["Permutations"] == N_PERM
         assert sidecar["Options"]["seed"] == 3
         assert sidecar["SoftwareVersions"]["thalgpu"] == __version__
@@ -252,9 +252,9 @@ def test_the_record_says_what_it_was_made_from(out, people, maps, design):
 def test_the_summary_has_a_line_a_contrast(out):
     found = contents(out / "results.h5")
     lines = table(out / "summary.tsv")
-    assert [(line["contrast"], line["statistic"], line["df"]) for line in lines] == [
-        ("patients - controls", "t", "7"),
-        ("group", "f", "7"),
+    assert [(line["contrast"], line["statistic"], line["df1"], line["df"]) for line in lines] == [
+        ("patients - controls", "t", "n/a", "7"),
+        ("group", "f", "1", "7"),
     ]
     for line, contrast in zip(lines, (T, F), strict=True):
         p = found[f"contrasts/{contrast}/p_fwe_tfce"]
@@ -289,6 +289,8 @@ def test_a_second_run_verifies_everything_and_changes_no_byte(out, people, maps,
     done = thalgpu("permute", maps, *design, *MODEL, *TESTS, "--save-permutations", "--out", out, "--workers", 2)
     assert done.exit_code == 0, done.err
     assert "(3 verified, not computed again)" in done.out
+    assert " t(7) " in done.out
+    assert " F(1, 7) " in done.out
     assert digests(out) == before
 
 

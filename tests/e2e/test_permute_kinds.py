@@ -296,3 +296,6 @@ def test_blocks_and_variance_groups_are_columns_of_the_table(permute, volumes, t
     assert (np.sort(rows[:, : N // 2], axis=1) == np.arange(1, N // 2 + 1)).all()
     about = json.loads((tmp_path / f"out/contrast-{CONTRAST}_stat-v_statmap.json").read_text())
     assert about["Statistic"] == "v"
+    assert about["DegreesOfFreedom"] == []  # each feature has its own
+    (line,) = csv.DictReader((tmp_path / "out/summary.tsv").read_text().splitlines(), delimiter="\t")
+    assert (line["df1"], line["df"]) == ("n/a", "n/a")

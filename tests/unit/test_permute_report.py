@@ -22,6 +22,7 @@ from thalgpu.engine.report.permute_page import (
     PermutePage,
     meshes_of,
 )
+from thalgpu.engine.report.permute_words import statistic_label
 
 EVIL = "<script>alert('1')</script>\"'&"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -243,6 +244,19 @@ def test_surface_maps_are_drawn_on_their_meshes(meshes):
     assert "t (9 df) on the surface" in words(html)
     assert "3 of 6 vertices" in words(html)
     assert len(images(html)) == 3
+
+
+@pytest.mark.parametrize(
+    ("contrast", "statistic", "label"),
+    [
+        (A_MINUS_B, "t", "t (9 df)"),
+        (GROUP, "f", "F (2 and 9 df)"),
+        (A_MINUS_B, "v", "v"),
+        (GROUP, "g", "G"),  # features of v and G have degrees of freedom of their own
+    ],
+)
+def test_degrees_of_freedom_are_named_where_all_features_share_them(contrast, statistic, label):
+    assert statistic_label(contrast_page(contrast, statistic=statistic)) == label
 
 
 def test_a_flat_surface_can_be_seen_from_its_edge():
