@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.inference.words import known_names, quoted
+from thalgpu.engine.inference.words import known_names, listed, quoted
 from thalgpu.errors import NumericsError
 
 Weights: TypeAlias = NDArray[np.float64]
@@ -28,6 +28,7 @@ _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])")
 _WORD = re.compile(r"[^\s+*/(),=`-]+")
 _SAID = {"-": "minus", "+": "plus", "/": "over", ":": "by", "^": "power"}
 _GRAMMAR = "write sums of names with numbers in front, such as 0.5*A + 0.5*B - C, and backticks around odd names"
+_NAMES = "begin with a name of letters, digits, dots, spaces and - to name a contrast: pain = A - B"
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,9 @@ class Expression:
             )
         if name not in self._names.weights:
             remedy = known_names(name, [*self._names.names, *self._others])
+            if name in self._names.terms and name not in self._others:
+                weighed = listed(self._names.columns)
+                remedy = f"it is a term of several columns: test it with --f-test {name}, or weigh {weighed}"
             raise NumericsError(f"unknown name {quoted(name)}", where=self._where(token.start), remedy=remedy)
         return self._names.weights[name]
 
@@ -191,7 +195,8 @@ class Expression:
             return _Token("sign", text[at], at)
         if word := _WORD.match(text, at):
             return _Token("name", word[0], at)
-        raise NumericsError(f"{text[at]!r} is not part of a contrast", where=self._where(at), remedy=_GRAMMAR)
+        remedy = _NAMES if text[at] == "=" else _GRAMMAR
+        raise NumericsError(f"{text[at]!r} is not part of a contrast", where=self._where(at), remedy=remedy)
 
     @property
     def _next(self) -> _Token:

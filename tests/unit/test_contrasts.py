@@ -82,6 +82,8 @@ def test_1_is_the_intercept() -> None:
         ),
         ("HC - XYZ", r"unknown name 'XYZ' .* character 6"),
         ("1", "unknown name 'intercept'"),
+        ("group", "unknown name 'group' .* it is a term of several columns: test it with --f-test group"),
+        ("<b> = HC", "'=' is not part of a contrast .* to name a contrast"),
         ("`2`", r"'2' could be site\[2\] or run\[2\]"),
         ("age - 1", "joins a plain number and a name"),
         ("1 + 1", "without a name"),
