@@ -146,7 +146,7 @@ def permute(
         return
     with show_progress(as_json=log_json) as progress:
         result = run_permute(request, progress, prepared=prepared)
-    _print_result(result, as_json=log_json)
+    _print_result(request, result, as_json=log_json)
     raise typer.Exit(result.interrupted or 0)
 
 
@@ -200,7 +200,8 @@ def _direction(request: "PermuteRequest", prepared: "PermutePrepared") -> list[s
     return [f"direction     {'either: two-sided' if both else 'contrast > 0 only; --two-sided tests both'}"]
 
 
-def _print_result(result: "PermuteResult", *, as_json: bool) -> None:
+def _print_result(request: "PermuteRequest", result: "PermuteResult", *, as_json: bool) -> None:
+    from thalgpu.engine.pipelines.permute_hints import untested_directions
     from thalgpu.engine.pipelines.permute_outputs import summary_row
 
     if result.interrupted is not None:
@@ -209,6 +210,8 @@ def _print_result(result: "PermuteResult", *, as_json: bool) -> None:
     rows = [_cells(one, summary_row(one)) for one in result.found]
     columns = ["contrast", "map", "statistic", "smallest", "largest", "significant", "by", "smallest p", "95 % limits"]
     print_table("Contrasts", columns, rows)
+    for remark in untested_directions(result.found, request.options):
+        print_line(f"warning: {remark}")
     print_line(
         f"{result.found[0].result.n_perm:,} permutations in {result.n_blocks} block{'s' * (result.n_blocks > 1)} "
         f"({result.n_skipped} verified, not computed again), {result.seconds:.1f} s"

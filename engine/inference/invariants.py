@@ -1,9 +1,12 @@
-"""Directions in the space of subjects that no permutation moves."""
+"""Directions in the space of subjects that no permutation moves, and contrasts that depend on the constant."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.block_tree import Block, block_tree
+from thalgpu.engine.inference.model import Contrast, Design
+
+_ROUNDING = 1e-9
 
 
 def invariant_directions(n_subjects: int, blocks: NDArray[np.int64] | None, *, flips: bool) -> NDArray[np.float64]:
@@ -39,3 +42,21 @@ def _orbits(block: Block) -> NDArray[np.intp]:
         return np.tile(inside[0], len(inside))
     starts = np.cumsum([0] + [orbits.max() + 1 for orbits in inside[:-1]])
     return np.concatenate([orbits + start for orbits, start in zip(inside, starts, strict=True)])
+
+
+def against_zero(design: Design) -> list[Contrast]:
+    """Contrasts that a constant, added to everybody's values, changes: they compare a mean with 0, not subjects.
+
+    With b such that `matrix @ b` is 1 everywhere, the constant adds `weights @ b` to what is tested. Exchanging
+    subjects keeps their mean, and so says nothing of whether it is 0. None where no b makes a constant.
+    """
+    everybody = np.ones(len(design.matrix))
+    constant = np.linalg.lstsq(design.matrix, everybody, rcond=None)[0]
+    if np.abs(design.matrix @ constant - everybody).max() > _ROUNDING:
+        return []
+    sizes = np.abs(constant).max()
+    return [
+        one
+        for one in design.contrasts
+        if (np.abs(one.weights @ constant) > _ROUNDING * np.abs(one.weights).sum(axis=1) * sizes).any()
+    ]

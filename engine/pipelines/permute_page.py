@@ -9,6 +9,7 @@ from thalgpu.engine.inference.exchangeability import who_moves
 from thalgpu.engine.inputs.map_neighbours import mesh_files, read_mesh
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
+from thalgpu.engine.pipelines.permute_hints import untested_directions
 from thalgpu.engine.pipelines.permute_outputs import PartResult, corrected_name
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
@@ -64,7 +65,10 @@ def write_report(request: PermuteRequest, prepared: PermutePrepared, found: Sequ
             *((("formula", request.formula),) if request.formula else ()),
             ("versions", ", ".join(f"{name} {version}" for name, version in software_versions().items())),
         ),
-        remarks=tuple(text for text in prepared.warnings if text not in problem.design.remarks),
+        remarks=(
+            *untested_directions(found, problem.options),
+            *(text for text in prepared.warnings if text not in problem.design.remarks),
+        ),
     )
     write_text(request.out / "report.html", render_permute(page))
 

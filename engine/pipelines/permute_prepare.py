@@ -10,6 +10,7 @@ import numpy as np
 from thalgpu.engine.cluster.devices import choose_gpus
 from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.blocks import Problem
+from thalgpu.engine.inference.invariants import against_zero
 from thalgpu.engine.inference.model import Design, Neighbours, Part, Tail
 from thalgpu.engine.inference.permutation_set import PermutationSet, permutations_from_file, plan_permutations
 from thalgpu.engine.inference.regression import prepare_model
@@ -107,7 +108,13 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
         memory=request.memory,
         gpus=gpus,
     )
-    told = (*remarks, *design.remarks, *_few(permutations, request.options.tail), *_left_out(maps))
+    told = (
+        *remarks,
+        *design.remarks,
+        *_means(design, permutations),
+        *_few(permutations, request.options.tail),
+        *_left_out(maps),
+    )
     sources = {path: digest for one in maps for path, digest in one.sources.items()} | hashes
     return PermutePrepared(maps, problem, _atlas(request, maps), plan, told, sources, request.vertex_areas)
 
@@ -249,6 +256,16 @@ def _check_models(problem: Problem) -> None:
     flips = problem.options.sign_flip or problem.permutations.signs is not None
     for contrast in problem.design.contrasts:
         prepare_model(problem.values[:, :1], problem.design, contrast, problem.options.method, sign_flip=flips)
+
+
+def _means(design: Design, permutations: PermutationSet) -> tuple[str, ...]:
+    if permutations.sign_flip or permutations.signs is not None:
+        return ()
+    return tuple(
+        f"{one.name} compares a mean with 0, not groups with each other: write a difference as 'a - b', or test one "
+        "sample with --sign-flip"
+        for one in against_zero(design)
+    )
 
 
 def _few(permutations: PermutationSet, tail: Tail) -> tuple[str, ...]:
