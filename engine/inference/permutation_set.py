@@ -20,6 +20,7 @@ from thalgpu.engine.inference.exchangeability import (
     told_apart,
 )
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions
+from thalgpu.engine.inference.words import quoted
 from thalgpu.errors import InputError, NumericsError, UsageError
 
 MOST_EXHAUSTIVE = 10_000_000
@@ -167,7 +168,8 @@ def plan_permutations(design: Design, options: InferenceOptions) -> PermutationS
     Raises
     ------
     NumericsError
-        The blocks make no tree (see `block_tree`); nobody may be exchanged, or all who may are equal in what is tested.
+        The blocks make no tree (see `block_tree`); nobody may be exchanged, or all who may are equal in what one of the
+        contrasts tests.
     UsageError
         `n_perm` is negative, or 0 when there are more than `MOST_EXHAUSTIVE`.
     """
@@ -179,9 +181,8 @@ def plan_permutations(design: Design, options: InferenceOptions) -> PermutationS
     if options.sign_flip:
         ties, possible, words = None, count_flips(tree), in_words(tree)
     else:
+        _require_moved(design, tree)
         tested, ties = row_labels(design), interchangeable_rows(design)
-        if count_permutations(tree, tested) == 1:
-            raise NumericsError(in_words(tree, tested), remedy=_remedy(tree))
         possible, words = count_permutations(tree, ties), in_words(tree, ties)
         aside = told_apart(tree, tested, ties, _what_tells_apart(design, tested))
     more = f". {aside}" if aside else ""
@@ -253,7 +254,13 @@ def _what_tells_apart(design: Design, tested: NDArray[np.int64]) -> list[str]:
     return [name for name, values in about if len(np.unique(np.column_stack([tested, values]), axis=0)) > n_tested]
 
 
-def _remedy(tree: Block) -> str:
-    if tree.shuffled and not tree.children:
-        return "with a one-sample design flip signs (--sign-flip)"
-    return "change --blocks, or flip signs (--sign-flip)"
+def _require_moved(design: Design, tree: Block) -> None:
+    """Refuse a contrast that every permutation leaves as it is, which others beside it do not."""
+    for contrast in design.contrasts:
+        labels = row_labels(design, contrast)
+        if count_permutations(tree, labels) > 1:
+            continue
+        remedy = "flip signs (--sign-flip)" if len(design.contrasts) == 1 else "test it alone, with signs flipped"
+        if tree.children or not tree.shuffled:
+            remedy = f"change --blocks, or {remedy}"
+        raise NumericsError(f"contrast {quoted(contrast.name)}: {in_words(tree, labels)}", remedy=remedy)

@@ -194,6 +194,15 @@ def test_nothing_to_exchange_is_refused_in_words(design, words):
         plan_permutations(design, InferenceOptions())
 
 
+def test_a_contrast_that_no_permutation_moves_is_refused_beside_others_but_not_with_flips():
+    """The constant of [1, group] stands still however subjects are exchanged."""
+    tested = Contrast("mean", "mean", np.array([[1.0, 0]]), "t"), Contrast("slope", "slope", np.array([[0.0, 1]]), "t")
+    design = Design(np.column_stack([np.ones(8), AGE]), ("one", "age"), tested)
+    with pytest.raises(NumericsError, match="contrast 'mean'.*1 possible permutation.*test it alone, with signs"):
+        plan_permutations(design, InferenceOptions(n_perm=20))
+    assert plan_permutations(design, InferenceOptions(n_perm=20, sign_flip=True)).n_perm == 20
+
+
 def test_too_many_to_take_all_is_refused_with_the_remedy():
     with pytest.raises(UsageError, match=r"155,117,520 distinct.*--n-perm"):
         plan_permutations(groups(n=15), InferenceOptions(n_perm=0))
