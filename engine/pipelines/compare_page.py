@@ -74,7 +74,7 @@ def _comparison(one: ComparisonResult) -> ComparisonPage:
         region=one.embedded.region,
         n_perm=permutations.n_perm,
         exhaustive=permutations.source == "exhaustive",
-        possible=permutations.description,
+        permutations=permutations.description,
         path=path,
         n_exact=one.blocks.n_exact if is_reduced else permutations.n_perm,
         n_verified=min(N_VERIFIED, permutations.n_perm) if is_reduced else 0,

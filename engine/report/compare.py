@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from thalgpu.engine.report import compare_limits as limits
 from thalgpu.engine.report import compare_words as words
 from thalgpu.engine.report.compare_method import method
 from thalgpu.engine.report.compare_page import MIXING, ComparePage, ComparisonPage, ComponentPage, NumberPage
@@ -23,17 +24,17 @@ def render_compare(page: ComparePage) -> str:
         "compare.html",
         page=page,
         facts=words.facts(page),
-        permuted=[words.permuted(one, page) for one in page.comparisons],
+        permuted=[words.permuted(one) for one in page.comparisons],
         sections=[_section(one) for one in page.comparisons],
-        certificate=list(words.certificate(page)),
-        exceeded=list(words.exceeded(page)),
+        certificate=list(limits.certificate(page)),
+        exceeded=list(limits.exceeded(page)),
         errors=[row for one in page.comparisons for row in _error_rows(one, page.eig_tol)],
         shares=[_share_row(one) for one in page.comparisons],
-        flags=[(words.title(one), lines) for one in page.comparisons if (lines := list(words.flags(one, page)))],
+        flags=[(words.title(one), lines) for one in page.comparisons if (lines := list(limits.flags(one, page)))],
         components=range(1, page.recipe.n_components + 1),
         closeness=f"{100 * page.closeness:g} %",
         mixing=f"{100 * MIXING:g} %",
-        limits=list(words.limits(page)),
+        limits=list(limits.limits(page)),
         method=said,
         references=cited(said),
         most_peaks=MOST_PEAKS,
@@ -113,14 +114,16 @@ def _number_cells(number: NumberPage, i: int) -> list[tuple[str, bool]]:
 
 
 def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[tuple[str, ...], list[tuple[str, bool]]]]:
-    """Rows of the certificate: title and which error; errors, and whether they are above the tolerance."""
-    errors = {"largest estimated error": [part.estimated for part in one.components]}
+    """Rows of the certificate: what they hold; values, and whether they are above the tolerance."""
+    errors = {"estimated": [part.estimated for part in one.components]}
     if one.n_verified:
-        name = f"verified error ({one.n_verified} permutations)"
-        errors[name] = [part.verified or 0.0 for part in one.components]
+        errors["verified"] = [part.verified or 0.0 for part in one.components]
     return [
-        ((words.title(one), name), [(f"{error:.2g}", error > eig_tol) for error in values])
-        for name, values in errors.items()
+        ((words.title(one), "null SD"), [(f"{part.null_sd:.3g}", False) for part in one.components]),
+        *(
+            ((words.title(one), name), [(f"{error:.2g}", error > eig_tol) for error in values])
+            for name, values in errors.items()
+        ),
     ]
 
 

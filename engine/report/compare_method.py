@@ -20,10 +20,11 @@ def _sentences(page: ComparePage) -> Iterator[str]:
     yield f"Affinities were averaged over each group's subjects and embedded: {words.embedding(page)}{_cites(page)}."
     yield f"Components were aligned by {words.alignment(page)} (Schönemann 1966)."
     if page.covariates:
-        yield f"{words.listed(page.covariates)} had been regressed from the affinities over subjects, entry by entry."
+        names = words.listed(page.covariates)
+        yield f"Covariates ({names}) had been regressed from the affinities over subjects, entry by entry."
     yield (
-        f"{_permutations(page)} exchanged subjects between groups (Winkler et al. (2014)), in pairs within their own "
-        "members, and every permutation had group means and eigenvectors of its own."
+        f"{_permutations(page)} exchanged subjects between groups, as Winkler et al. (2014) describe, in pairs within "
+        "their own members; every permutation had group means and eigenvectors of its own."
     )
     if page.blocks:
         yield (

@@ -79,7 +79,7 @@ class ComparisonPage:
     groups : name and number of subjects of each.
     components, numbers : what differs.
     region : where the voxels are.
-    n_perm, exhaustive, possible : permutations done, whether these were all, and how many exist in words.
+    n_perm, exhaustive, permutations : how many were taken, whether these were all, and both in words.
     path : how eigenvectors were found.
     n_exact : permutations that were computed exactly.
     n_verified : permutations that were computed both ways; 0 where all was computed exactly.
@@ -94,7 +94,7 @@ class ComparisonPage:
     region: Region
     n_perm: int
     exhaustive: bool
-    possible: str
+    permutations: str
     path: Path
     n_exact: int
     n_verified: int = 0
