@@ -1,5 +1,6 @@
 """A comparison in blocks of permutations: each with its own group means and eigenvectors; merged as any test is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
@@ -113,13 +114,13 @@ class Batch:
 
 def observe(study: Study, number: int) -> dict[Measure, Floats]:
     """Features of the groups as they are, by the exact path: measure → (n_features,), signed for pairs."""
-    features = solve_features(study, number, 0, 1, exact=True).features
+    features = solve_features(study, number, range(1), exact=True).features
     return {measure: values[0] for measure, values in _measures(study, number, features).items()}
 
 
 def run_block(study: Study, number: int, observed: dict[Measure, Floats], start: int, stop: int) -> BlockResult:
     """Permutations start … stop − 1 of a comparison: their maxima, and how often they reach what was observed."""
-    batch = solve_features(study, number, start, stop)
+    batch = solve_features(study, number, range(start, stop))
     measures = _measures(study, number, batch.features)
     if start == 0:  # the groups as they are, whichever path was taken
         for measure, values in measures.items():
@@ -145,21 +146,21 @@ def merge_blocks(one: BlockResult, other: BlockResult) -> BlockResult:
     )
 
 
-def solve_features(study: Study, number: int, start: int, stop: int, *, exact: bool = False) -> Batch:
-    """Features of permutations start … stop − 1, by the study's path or by the exact one."""
+def solve_features(study: Study, number: int, chosen: Sequence[int], *, exact: bool = False) -> Batch:
+    """Features of the permutations with these numbers, by the study's path or by the exact one."""
     comparison = study.comparisons[number]
-    weights = residual_weights(comparison.weights(start, stop, len(study.stack)), study.covariates)
+    weights = residual_weights(comparison.weights(chosen, len(study.stack)), study.covariates)
     n_perm, n_groups, n_subjects = weights.shape
     rows = weights.reshape(-1, n_subjects)
     solved = _solve(study, rows, "exact" if exact and study.path == "reduced" else study.path)
-    errors = _map_errors(solved, n_perm, n_groups)
+    errors = _map_errors(solved, comparison)
     n_exact = 0
     if study.path == "reduced" and not exact:
         again = np.flatnonzero((errors > study.eig_tol * study.spreads[number]).any(axis=1))
         if len(again):
-            chosen = (again[:, None] * n_groups + np.arange(n_groups)).ravel()
-            solved = _replaced(solved, chosen, _refined(study, rows[chosen], solved[chosen]))
-            errors = _map_errors(solved, n_perm, n_groups)
+            members = (again[:, None] * n_groups + np.arange(n_groups)).ravel()
+            solved = _replaced(solved, members, _refined(study, rows[members], solved[members]))
+            errors = _map_errors(solved, comparison)
             n_exact = len(again)
     groups = _groups(study, solved, n_perm, n_groups)
     if comparison.is_pair:
@@ -194,11 +195,12 @@ def _replaced(solved: Solutions, rows: NDArray[np.int64], others: Solutions) -> 
     return Solutions(**values)
 
 
-def _map_errors(solved: Solutions, n_perm: int, n_groups: int) -> Floats:
-    """(n_perm, n_components): angles as a root mean square over voxels, of all groups together."""
+def _map_errors(solved: Solutions, comparison: Comparison) -> Floats:
+    """(n_perm, n_components) error of a difference, or of the spread of all groups, root mean square over voxels."""
     sizes = np.sqrt((solved.gradients.astype(np.float64) ** 2).mean(axis=1))
-    errors = (sizes * solved.errors).reshape(n_perm, n_groups, -1)
-    together: Floats = np.sqrt((errors**2).sum(axis=1))
+    errors = (sizes * solved.errors).reshape(-1, len(comparison.groups), solved.errors.shape[1])
+    parts = np.ones(2) if comparison.is_pair else comparison.shares
+    together: Floats = np.sqrt(np.einsum("pgk,g->pk", errors**2, parts))
     return together
 
 

@@ -48,14 +48,14 @@ class Comparison:
         shares: NDArray[np.float64] = sizes / sizes.sum()
         return shares
 
-    def weights(self, start: int, stop: int, n_subjects: int) -> NDArray[np.float64]:
-        """Weight of every subject in each group's mean, under the permutations start … stop − 1.
+    def weights(self, chosen: Sequence[int], n_subjects: int) -> NDArray[np.float64]:
+        """Weight of every subject in each group's mean, under the permutations with these numbers.
 
         Returns
         -------
-        (stop − start, n_groups, n_subjects) float64, rows that sum to 1
+        (n_chosen, n_groups, n_subjects) float64, rows that sum to 1
         """
-        rows, _ = self.permutations.rows(start, stop)
+        rows = np.concatenate([self.permutations.rows(number, number + 1)[0] for number in chosen])
         codes = self.codes[rows]
         weights = np.zeros((len(rows), len(self.groups), n_subjects))
         for group in range(len(self.groups)):

@@ -95,7 +95,7 @@ def _exact(study: Study, words: str) -> tuple[Study, Choice]:
     exact = replace(study, path="exact")
     began = time.perf_counter()
     for number in range(len(study.comparisons)):
-        solve_features(exact, number, 1, min(N_TIMED + 1, study.comparisons[number].permutations.n_perm))
+        solve_features(exact, number, _first(study, number, N_TIMED))
     seconds = (time.perf_counter() - began) / N_TIMED
     return exact, Choice("exact", study.pooled.rank if study.pooled else 0, words, seconds)
 
@@ -108,14 +108,12 @@ def verify(study: Study, number: int, seed: int) -> NDArray[np.float64]:
     (n_components,) root mean square over voxels of reduced less exact; zeros where nothing is reduced.
     """
     n_perm = study.comparisons[number].permutations.n_perm
-    worst = np.zeros(study.template.shape[1])
     if study.path != "reduced":
-        return worst
+        return np.zeros(study.template.shape[1])
     generator = np.random.Generator(np.random.Philox(key=[seed, number]))
-    for chosen in sorted(generator.choice(n_perm, size=min(N_VERIFIED, n_perm), replace=False).tolist()):
-        reduced = solve_features(study, number, chosen, chosen + 1).features
-        exact = solve_features(study, number, chosen, chosen + 1, exact=True).features
-        worst = np.maximum(worst, _rms(study, reduced - exact)[0] / study.spreads[number])
+    chosen = sorted(generator.choice(n_perm, size=min(N_VERIFIED, n_perm), replace=False).tolist())
+    reduced, exact = (solve_features(study, number, chosen, exact=way).features for way in (False, True))
+    worst: NDArray[np.float64] = (_rms(study, reduced - exact) / study.spreads[number]).max(axis=0)
     return worst
 
 
@@ -125,8 +123,7 @@ def _with_spreads(study: Study) -> tuple[Study, float]:
     unlimited = replace(study, eig_tol=np.inf, spreads=(np.ones(study.template.shape[1]),) * len(study.comparisons))
     spreads = []
     for number, comparison in enumerate(study.comparisons):
-        stop = min(N_PILOT + 1, comparison.permutations.n_perm)
-        features = solve_features(unlimited, number, 1, stop).features
+        features = solve_features(unlimited, number, _first(study, number, N_PILOT)).features
         centred = features if comparison.is_pair else features - features.mean(axis=0)
         spread = np.sqrt((_rms(study, centred) ** 2).mean(axis=0))
         if not (spread > 0).all():
@@ -142,12 +139,16 @@ def _share_above(study: Study) -> float:
     """Share of the pilot's permutations with an estimated error above the tolerance."""
     above, total = 0, 0
     unlimited = replace(study, eig_tol=np.inf)
-    for number, comparison in enumerate(study.comparisons):
-        stop = min(N_PILOT + 1, comparison.permutations.n_perm)
-        errors = solve_features(unlimited, number, 1, stop).errors
+    for number in range(len(study.comparisons)):
+        errors = solve_features(unlimited, number, _first(study, number, N_PILOT)).errors
         above += int((errors > study.eig_tol * study.spreads[number]).any(axis=1).sum())
-        total += stop - 1
+        total += len(errors)
     return above / total
+
+
+def _first(study: Study, number: int, count: int) -> range:
+    """The first permutations after the identity."""
+    return range(1, min(count + 1, study.comparisons[number].permutations.n_perm))
 
 
 def _rms(study: Study, features: NDArray[np.float64]) -> NDArray[np.float64]:
