@@ -216,7 +216,7 @@ class _Run:
 
         request, prepared = self.request, self.prepared
         self.progress(Event("stage", "results", total=1))
-        self.result.found = split_results(prepared, results)
+        self.result.found = split_results(request, prepared, results)
         written = write_outputs(request, prepared, self.result.found, key)
         write_report(request, prepared, self.result.found)
         remove_results(request.out, but={*written, request.out / "report.html"})

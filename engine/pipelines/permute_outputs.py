@@ -18,6 +18,7 @@ from thalgpu.engine.outputs.atomic import disk_errors
 from thalgpu.engine.outputs.inference_results import write_results
 from thalgpu.engine.outputs.sidecars import hashed_inputs, write_table
 from thalgpu.engine.outputs.stat_maps import stat_map_stem, write_result_table, write_stat_map
+from thalgpu.engine.pipelines.permute_meshes import feature_coordinates
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.report.permute_page import ALPHA
@@ -86,11 +87,15 @@ class PartResult:
         return self.maps[self.p_name]
 
 
-def split_results(prepared: PermutePrepared, results: Sequence[ContrastResult]) -> list[PartResult]:
+def split_results(
+    request: PermuteRequest, prepared: PermutePrepared, results: Sequence[ContrastResult]
+) -> list[PartResult]:
     """Each contrast on each part, with its clusters of significant features."""
-    return [
-        _part_result(prepared, result, number) for result in results for number in range(len(prepared.problem.parts))
+    numbers = range(len(prepared.problem.parts))
+    coordinates = [
+        None if maps.space is None else feature_coordinates(maps.space, request.surface) for maps in prepared.maps
     ]
+    return [_part_result(prepared, result, number, coordinates[number]) for result in results for number in numbers]
 
 
 def write_outputs(
@@ -146,7 +151,9 @@ def summary_row(one: PartResult) -> dict[str, Any]:
     }
 
 
-def _part_result(prepared: PermutePrepared, result: ContrastResult, number: int) -> PartResult:
+def _part_result(
+    prepared: PermutePrepared, result: ContrastResult, number: int, coordinates: NDArray[np.float64] | None
+) -> PartResult:
     part, maps_of = prepared.problem.parts[number], prepared.maps[number]
     maps = {name: values[part.start : part.stop] for name, values in result.maps.items()}
     null = {measure: maxima[number] for measure, maxima in result.null.items()}
@@ -157,7 +164,8 @@ def _part_result(prepared: PermutePrepared, result: ContrastResult, number: int)
     findings = Findings(
         maps["stat"], p, corrected_name(deciding), low, high, effect, effect_low, effect_high, result.effect
     )
-    peaks = peaks_table(result.contrast.name, maps_of.name, findings, _places(prepared, number, deciding), alpha=ALPHA)
+    places = _places(prepared, number, deciding, coordinates)
+    peaks = peaks_table(result.contrast.name, maps_of.name, findings, places, alpha=ALPHA)
     return PartResult(number, maps_of, result, maps, null, deciding, low, high, peaks)
 
 
@@ -177,7 +185,9 @@ def _interval(
     return monte_carlo_interval(counts, n_perm, exhaustive=prepared.problem.permutations.source == "exhaustive")
 
 
-def _places(prepared: PermutePrepared, number: int, deciding: Measure) -> Places:
+def _places(
+    prepared: PermutePrepared, number: int, deciding: Measure, coordinates: NDArray[np.float64] | None
+) -> Places:
     """Where a part's features are; they touch as they did in what says what is significant."""
     maps, nuclei = prepared.maps[number], prepared.atlas[number]
     if maps.space is None:
@@ -190,7 +200,7 @@ def _places(prepared: PermutePrepared, number: int, deciding: Measure) -> Places
     touching = problem.cluster_neighbours if deciding.startswith("cluster") else problem.neighbours
     return Places(
         neighbours=touching[number],
-        coordinates=maps.space.xyz,
+        coordinates=coordinates,
         unit_size=unit_size(maps.space, prepared.vertex_areas),
         hemispheres=[sides.get(side) for side in maps.space.hemisphere.tolist()],
         names=names,

@@ -6,10 +6,10 @@ from typing import Any
 from thalgpu import __version__
 from thalgpu.engine.inference.block_tree import flip_units
 from thalgpu.engine.inference.exchangeability import who_moves
-from thalgpu.engine.inputs.map_neighbours import mesh_files, read_mesh
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
 from thalgpu.engine.pipelines.permute_hints import untested_directions
+from thalgpu.engine.pipelines.permute_meshes import meshes_under
 from thalgpu.engine.pipelines.permute_outputs import PartResult, corrected_name
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
@@ -19,10 +19,8 @@ from thalgpu.engine.report.permute_page import (
     DesignPage,
     Effect,
     MaximumTest,
-    Mesh,
     PermutePage,
     Unit,
-    meshes_of,
 )
 
 _EFFECTS = {"hedges_g": "Hedges g", "partial_eta_squared": "partial η²"}
@@ -85,7 +83,7 @@ def _contrast(request: PermuteRequest, one: PartResult) -> ContrastPage:
         p=one.maps["p"],
         effect=Effect(_EFFECTS[effect], *(one.maps[f"{effect}{ending}"] for ending in ("", "_low", "_high"))),
         region=one.maps_of.space,
-        meshes=_meshes(request, one),
+        meshes=meshes_under(one.maps_of.space, request.surface),
         names=one.maps_of.feature_names,
         peak_columns=peak_columns,
         peaks=peaks,
@@ -108,15 +106,6 @@ def _tests(one: PartResult) -> Iterator[MaximumTest]:
             interval = float(one.p_low[best]), float(one.p_high[best])
         suffix = "" if measure == "stat" else f"_{measure}"
         yield MaximumTest(measure, one.maps[measure], p, null, interval, one.maps.get(f"p_fwe_joint{suffix}"))
-
-
-def _meshes(request: PermuteRequest, one: PartResult) -> tuple[Mesh, ...]:
-    space = one.maps_of.space
-    files = mesh_files(request.surface)
-    if space is None or space.ijk is not None or not files:
-        return ()
-    read = [read_mesh(path) for path in files]
-    return meshes_of(space, [(mesh.coordinates, mesh.faces) for mesh in read])
 
 
 def _exchange(prepared: PermutePrepared) -> str:

@@ -245,6 +245,8 @@ def test_surfaces_give_surfaces_whose_clusters_are_measured_in_square_millimetre
     np.testing.assert_array_equal(np.concatenate([half.darrays[0].data for half in halves]), t.astype(np.float32))
     (peak,) = table(tmp_path / "out/peaks.tsv")
     assert (peak["hemisphere"], peak["unit"]) == ("R", "mm2")
+    vertex = int(peak["peak_feature"]) - len(meshes["L"][0])
+    assert [float(peak[axis]) for axis in "xyz"] == pytest.approx(meshes["R"][0][vertex], rel=1e-7)  # 8 digits
     p = found[f"contrasts/{CONTRAST}/p_fwe_tfce"]
     assert float(peak["size"]) == pytest.approx(area[p <= 0.05].sum(), rel=1e-7)  # 8 digits
 
