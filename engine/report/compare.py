@@ -28,8 +28,8 @@ def render_compare(page: ComparePage) -> str:
         sections=[_section(one) for one in page.comparisons],
         certificate=list(limits.certificate(page)),
         exceeded=list(limits.exceeded(page)),
-        errors=[row for one in page.comparisons for row in _error_rows(one, page.eig_tol)],
-        shares=[_share_row(one) for one in page.comparisons],
+        errors=[(words.title(one), _error_rows(one, page.eig_tol)) for one in page.comparisons],
+        shares=[("", [_share_row(one) for one in page.comparisons])],
         flags=[(words.title(one), lines) for one in page.comparisons if (lines := list(limits.flags(one, page)))],
         components=range(1, page.recipe.n_components + 1),
         closeness=f"{100 * page.closeness:g} %",
@@ -109,24 +109,22 @@ def _number_header(number: NumberPage) -> str:
 def _number_cells(number: NumberPage, i: int) -> list[tuple[str, bool]]:
     """Value, p and corrected p of a component, and whether it is significant."""
     value = float(number.values[i]) * (100.0 if number.name == "explained" else 1.0)
-    cells = (f"{value:.3g}".replace("-", "−"), p_text(number.p[i]), p_text(number.p_fwe[i]))
+    sign = "−" if value < 0 else ""
+    cells = (f"{sign}{abs(value):.3g}", p_text(number.p[i]), p_text(number.p_fwe[i]))
     return [(cell, bool(number.significant[i])) for cell in cells]
 
 
-def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[tuple[str, ...], list[tuple[str, bool]]]]:
+def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[str, list[tuple[str, bool]]]]:
     """Rows of the certificate: what they hold; values, and whether they are above the tolerance."""
-    errors = {"estimated": [part.estimated for part in one.components]}
+    errors = {"estimated error": [part.estimated for part in one.components]}
     if one.n_verified:
-        errors["verified"] = [part.verified or 0.0 for part in one.components]
+        errors["verified error"] = [part.verified or 0.0 for part in one.components]
     return [
-        ((words.title(one), "null SD"), [(f"{part.null_sd:.3g}", False) for part in one.components]),
-        *(
-            ((words.title(one), name), [(f"{error:.2g}", error > eig_tol) for error in values])
-            for name, values in errors.items()
-        ),
+        ("null SD", [(f"{part.null_sd:.3g}", False) for part in one.components]),
+        *((name, [(f"{error:.2g}", error > eig_tol) for error in values]) for name, values in errors.items()),
     ]
 
 
-def _share_row(one: ComparisonPage) -> tuple[tuple[str, ...], list[tuple[str, bool]]]:
+def _share_row(one: ComparisonPage) -> tuple[str, list[tuple[str, bool]]]:
     """How often each component's eigenvalue was close to a neighbour's, and whether it is pointed out."""
-    return (words.title(one),), [(f"{100 * part.close:.2g} %", part.mixes) for part in one.components]
+    return words.title(one), [(f"{100 * part.close:.2g} %", part.mixes) for part in one.components]

@@ -67,12 +67,13 @@ def flags(one: ComparisonPage, page: ComparePage) -> Iterator[str]:
 def limits(page: ComparePage) -> Iterator[str]:
     """What the results do not say."""
     yield (
-        "A pair is permuted within its own members, and all groups among everybody: a group that differs from the "
-        "others widens no null distribution but its own. p-values are not corrected over the comparisons."
+        "A pair is permuted within its own members, so that a third group that differs does not widen its null "
+        "distribution; all groups are permuted among everybody. p-values are not corrected over the comparisons."
     )
     yield (
-        "Observed differences are not studentised: voxels whose gradients vary most decide the maxima, and where "
-        "groups differ both in size and in how much their subjects vary, a small p may come from the variance."
+        "Observed differences are not studentised: voxels whose gradients vary most decide a map's maxima, and "
+        "components that vary most those of eigenvalues, explained variance, range and subspaces. Where groups differ "
+        "both in size and in how much their subjects vary, a small p may come from the variance."
     )
     yield (
         "Maps, eigenvalues and subspaces describe group means. They say nothing of single subjects, whose gradients "

@@ -218,8 +218,8 @@ def test_all_groups_have_a_spread_without_direction():
 
 
 def test_certificate_holds_estimated_and_verified_errors_and_what_was_exact(text):
-    assert "a - b estimated 0.004 0.004 0.004 0.004" in text
-    assert "a - b verified 0.003 0.003 0.003 0.003" in text
+    assert "a - b null SD 0.1 0.1 0.1 0.1 estimated error 0.004 0.004 0.004 0.004" in text
+    assert "verified error 0.003 0.003 0.003 0.003" in text
     assert "7 (7 %)" in text
     assert "20 permutations a comparison, drawn at random, were computed both ways" in text
     assert "found in the 100 leading eigenvectors of all subjects' mean" in text
@@ -242,7 +242,7 @@ def test_exact_paths_have_nothing_to_verify(path):
         embeddings=(EmbeddingPage("Thalamus", N_VOXELS, path, 0, "asked for"),),
     )
     assert "nothing was left to verify" in text
-    assert "a - b verified" not in text
+    assert "verified error" not in text
     assert "without approximation" in text
 
 
