@@ -28,15 +28,15 @@ class Description:
     maps: dict[str, NDArray[np.float64]]
 
 
-def describe(model: Model, options: InferenceOptions) -> Description:
-    """The description of a contrast."""
+def describe(model: Model, matrix: NDArray[np.float64], options: InferenceOptions) -> Description:
+    """The description of a contrast; `matrix` is the design's."""
     is_t = model.contrast.kind == "t"
     stat = to_host(model.observed)
     statistic = ("t" if is_t else "f") if model.groups is None else ("v" if is_t else "g")
     if options.pearson:
         statistic = "r" if is_t else "rsq"
         stat = to_r(stat, model.df) if is_t else to_r_squared(stat, model)
-    size = effect_sizes(model)
+    size = effect_sizes(model, matrix)
     maps = {"stat": stat, size.name: size.value, f"{size.name}_low": size.low, f"{size.name}_high": size.high}
     if is_t:
         maps["estimate"] = to_host(model.estimate)

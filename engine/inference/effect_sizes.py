@@ -1,4 +1,4 @@
-"""Effect sizes with confidence intervals: Hedges' g of t contrasts, partial eta² of F tests."""
+"""Effect sizes with confidence intervals: Hedges' g of groups, partial r of slopes, partial eta² of F tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +23,9 @@ _NOTHING = 1e-30
 _CAP = 9e3
 """SciPy's inverse does not go beyond noncentralities of F of 1e4."""
 
+_SAME = 1e-9
+"""Values of a column that differ by less are equal."""
+
 _STEPS, _SETTLED = 12, 1e-9
 
 _DEGREE = 95
@@ -35,27 +38,39 @@ class EffectSizes:
 
     Attributes
     ----------
-    name : "hedges_g" or "partial_eta_squared".
+    name : "hedges_g", "partial_r" or "partial_eta_squared".
     value, low, high : (n_features,) float64, finite: the estimate and its confidence limits.
     level : of the interval, e.g. 0.95.
     """
 
-    name: Literal["hedges_g", "partial_eta_squared"]
+    name: Literal["hedges_g", "partial_r", "partial_eta_squared"]
     value: Floats
     low: Floats
     high: Floats
     level: float
 
 
-def effect_sizes(model: Model, level: float = 0.95) -> EffectSizes:
-    """The effect size of each feature: Hedges' g of a t contrast, partial eta² of an F test.
+def effect_sizes(model: Model, matrix: Floats, level: float = 0.95) -> EffectSizes:
+    """The effect size of each feature: of a t contrast Hedges' g or partial r, of an F test partial eta².
 
+    Parameters
+    ----------
+    model : a contrast of the design.
+    matrix : (n_subjects, n_columns) float64, of the design. g, a difference in SDs, is given where all columns that the
+        contrast weighs say who belongs to a group: constants, and columns of two values that differ by 1. Of other
+        columns it would be SDs a year or a millimetre, which depends on the unit: r does not.
+    level : of the confidence interval.
+
+    Notes
+    -----
     From the ordinary t or F, one variance for all, also where variance groups differ.
     """
     observed = to_host(model.ordinary)
     if model.contrast.kind == "f":
         return partial_eta_squared(observed, model.rank, model.df, level)
-    return hedges_g(observed, model.df, model.split.estimate_scale, level)
+    if _are_of_groups(matrix[:, model.contrast.weights[0] != 0]):
+        return hedges_g(observed, model.df, model.split.estimate_scale, level)
+    return partial_r(observed, model.df, level)
 
 
 def hedges_g(t: Floats, df: float, estimate_scale: float, level: float = 0.95) -> EffectSizes:
@@ -83,6 +98,26 @@ def hedges_g(t: Floats, df: float, estimate_scale: float, level: float = 0.95) -
     return EffectSizes("hedges_g", t * unit, low * unit, high * unit, level)
 
 
+def partial_r(t: Floats, df: float, level: float = 0.95) -> EffectSizes:
+    """The correlation of a feature with what a contrast tests, after all else in the model.
+
+    Parameters
+    ----------
+    t : (n_features,) float64
+    df : degrees of freedom of the residual.
+    level : of the confidence interval.
+
+    Notes
+    -----
+    r = t / sqrt(t² + df), and atanh r = asinh(t / sqrt(df)), whose standard error is 1 / sqrt(df − 1): df is two less
+    than the subjects that nuisance leaves (Fisher 1924, The distribution of the partial correlation coefficient). With
+    one degree of freedom the limits are −1 and 1.
+    """
+    z = np.arcsinh(t / np.sqrt(df))
+    reach = float(special.ndtri((1 + level) / 2)) / np.sqrt(df - 1) if df > 1 else np.inf
+    return EffectSizes("partial_r", np.tanh(z), np.tanh(z - reach), np.tanh(z + reach), level)
+
+
 def partial_eta_squared(f: Floats, rank: int, df: float, level: float = 0.95) -> EffectSizes:
     """The share of what nuisance leaves that the tested variables explain.
 
@@ -103,6 +138,14 @@ def partial_eta_squared(f: Floats, rank: int, df: float, level: float = 0.95) ->
     value = rank * f / (rank * f + df)
     around = rank + df + 1
     return EffectSizes("partial_eta_squared", value, low / (low + around), high / (high + around), level)
+
+
+def _are_of_groups(columns: Floats) -> bool:
+    """Whether each is constant, or has two values, 1 apart."""
+    least, most = columns.min(axis=0), columns.max(axis=0)
+    two = np.isclose(columns, least, rtol=0, atol=_SAME) | np.isclose(columns, most, rtol=0, atol=_SAME)
+    apart = most - least
+    return bool((two.all(axis=0) & ((apart < _SAME) | (abs(apart - 1) < _SAME))).all())
 
 
 def _small_sample_factor(df: float) -> float:

@@ -33,7 +33,7 @@ class ContrastResult:
     statistic : "t", "f", "v", "g", "r" or "rsq".
     rank : how many directions are tested: 1 of a t contrast.
     df : error degrees of freedom (of the model with one variance).
-    effect : "hedges_g" or "partial_eta_squared": the name of the effect size in `maps`.
+    effect : "hedges_g", "partial_r" or "partial_eta_squared": the name of the effect size in `maps`.
     maps : name → (n_features,) float64. Always stat, p, p_fwe, p_fdr, and the effect size with …_low and …_high, its
         95 % confidence limits; estimate for t contrasts; as far as they were asked for tfce, p_tfce, p_fdr_tfce,
         p_fwe_tfce, cluster_extent, p_fwe_cluster_extent, cluster_mass, p_fwe_cluster_mass; and p_fwe_joint,
@@ -72,7 +72,7 @@ def finish(test: Test, null: Null, collect: Collect | None = None) -> tuple[Cont
         raise ValueError(f"the permutations {null.stretches} are not all from the first on")
     results = []
     for c, model in enumerate(test.models):
-        described = describe(model, test.problem.options)
+        described = describe(model, test.problem.design.matrix, test.problem.options)
         maps: Maps = dict(described.maps)
         for measure in measures_of(test.problem.options):
             maps |= _p_maps(test, null, c, measure, collect)

@@ -26,7 +26,9 @@ from thalgpu.engine.inference.stretches import Settling, stretches
 from thalgpu.errors import UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host
 
-_NOT_MAPS = frozenset({"effect", "effect_low", "effect_high", "null_max", "n_perm", "permutations", "contrasts"})
+_NOT_MAPS = frozenset(
+    {*("effect", "effect_low", "effect_high", "effect_names"), *("null_max", "n_perm", "permutations", "contrasts")}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,9 @@ class PermutationTest:
     cluster_extent, p_fwe_cluster_extent, p_fwe_joint_cluster_extent : of clusters, or None without `cluster_threshold`.
     cluster_mass, p_fwe_cluster_mass, p_fwe_joint_cluster_mass : likewise.
     effect, effect_low, effect_high : (n_contrasts, n_features) float64
-        Hedges' g of t contrasts, partial η² of F tests, and their 95 % confidence limits.
+        Effect sizes and their 95 % confidence limits.
+    effect_names : (n_contrasts,) of "hedges_g" (t contrasts between groups), "partial_r" (t contrasts that weigh other
+        columns, whose g would depend on their unit), "partial_eta_squared" (F tests).
     null_max : measure ("stat", "tfce", "cluster_extent", "cluster_mass") → (n_contrasts, n_perm) float64
         Maxima, the identity first.
     n_perm : permutations done, the identity among them.
@@ -74,6 +78,7 @@ class PermutationTest:
     effect: Array
     effect_low: Array
     effect_high: Array
+    effect_names: tuple[str, ...]
     null_max: dict[str, Array]
     n_perm: int
     permutations: str
@@ -218,6 +223,7 @@ def _record(results: Sequence[ContrastResult], problem: Problem, Y: Array) -> Pe
         effect=effect(""),
         effect_low=effect("_low"),
         effect_high=effect("_high"),
+        effect_names=tuple(result.effect for result in results),
         null_max={measure: like(np.stack([one.null[measure][0] for one in results]), Y) for measure in results[0].null},
         n_perm=results[0].n_perm,
         permutations=problem.permutations.description,

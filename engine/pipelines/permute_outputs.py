@@ -46,6 +46,7 @@ _FILE_NAMES = {
     "p_fwe_joint_cluster_mass": "clustermasspfwejoint",
     "estimate": "estimate",
     "hedges_g": "hedgesg",
+    "partial_r": "partialr",
     "partial_eta_squared": "partialetasq",
 }
 """Maps that become files, and what stands after `stat-`; confidence limits are in results.h5 only."""

@@ -23,7 +23,7 @@ from thalgpu.engine.report.permute_page import (
     Unit,
 )
 
-_EFFECTS = {"hedges_g": "Hedges g", "partial_eta_squared": "partial η²"}
+_EFFECTS = {"hedges_g": "Hedges g", "partial_r": "partial r", "partial_eta_squared": "partial η²"}
 _PEAKS = {
     "map": "map",
     "cluster": "cluster",

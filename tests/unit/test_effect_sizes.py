@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from thalgpu.engine.inference.effect_sizes import effect_sizes, hedges_g, partial_eta_squared
+from thalgpu.engine.inference.effect_sizes import effect_sizes, hedges_g, partial_eta_squared, partial_r
 from thalgpu.engine.inference.model import Contrast, Design
 from thalgpu.engine.inference.regression import prepare_model
 
@@ -11,7 +11,7 @@ def test_g_of_two_groups_is_the_textbooks(rng):
     one, other = rng.standard_normal((9, 5)) + 1, rng.standard_normal((14, 5))
     matrix = np.repeat(np.eye(2), [9, 14], axis=0)
     contrast = Contrast("c", "c", np.array([[1.0, -1]]), "t")
-    found = effect_sizes(prepare_model(np.vstack([one, other]), Design(matrix, tuple("ab"), ()), contrast))
+    found = effect_sizes(prepare_model(np.vstack([one, other]), Design(matrix, tuple("ab"), ()), contrast), matrix)
     pooled = np.sqrt((8 * one.var(0, ddof=1) + 13 * other.var(0, ddof=1)) / 21)
     cohen = (one.mean(0) - other.mean(0)) / pooled
     # Hedges' own approximation of his factor, 1 − 3 / (4 df − 1), is good to 1e-4 here
@@ -47,6 +47,56 @@ def test_g_mirrors_the_sign_of_t():
     np.testing.assert_array_equal(one.value, -other.value)
 
 
+def test_r_is_the_correlation_of_what_nuisance_leaves(rng):
+    age, dose, values = rng.normal(50, 10, 20), rng.normal(size=20), rng.normal(size=(20, 5))
+    matrix = np.column_stack([np.ones(20), age, dose])
+    contrast = Contrast("c", "c", np.array([[0.0, 0, 1]]), "t")
+    found = effect_sizes(prepare_model(values, Design(matrix, tuple("1ad"), ()), contrast), matrix)
+    left = (
+        np.column_stack([dose, values])
+        - matrix[:, :2] @ np.linalg.lstsq(matrix[:, :2], np.column_stack([dose, values]), rcond=None)[0]
+    )
+    expected = [stats.pearsonr(left[:, 0], one) for one in left[:, 1:].T]
+    np.testing.assert_allclose(found.value, [one.statistic for one in expected], rtol=1e-10)
+    assert found.name == "partial_r"
+
+
+def test_r_of_no_nuisance_has_fishers_limits(rng):
+    dose, values = rng.normal(size=20), rng.normal(size=(20, 5))
+    expected = [stats.pearsonr(dose, one) for one in values.T]
+    r = np.array([one.statistic for one in expected])
+    found = partial_r(r * np.sqrt(18 / (1 - r**2)), 18)
+    limits = np.array([one.confidence_interval(0.95) for one in expected])
+    np.testing.assert_allclose(np.column_stack([found.low, found.high]), limits, rtol=1e-10)
+
+
+def test_r_of_huge_t_or_one_degree_of_freedom_is_finite_and_within_its_limits():
+    t = np.array([-1e150, -3.0, 0, 3, 1e150])
+    for df in (1, 2, 1000):
+        found = partial_r(t, df)
+        assert ((found.low >= -1) & (found.low <= found.value)).all()
+        assert ((found.value <= found.high) & (found.high <= 1)).all()
+    assert (partial_r(t, 1).low == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [
+        (np.tile([0.0, 1], 10), "hedges_g"),
+        (np.tile([-0.5, 0.5], 10), "hedges_g"),  # demeaned
+        (np.tile([-1.0, 1], 10), "partial_r"),  # half the difference of the groups
+        (np.tile([0.0, 10], 10), "partial_r"),
+        (np.tile([0.0, 1, 2, 3], 5), "partial_r"),
+        (np.tile([0.0, 1, 0.5, 0], 5), "partial_r"),
+    ],
+)
+def test_g_is_of_groups_alone(rng, column, name):
+    matrix = np.column_stack([np.ones(20), column])
+    contrast = Contrast("c", "c", np.array([[0.0, 1]]), "t")
+    model = prepare_model(rng.normal(size=(20, 3)), Design(matrix, ("1", "x"), ()), contrast)
+    assert effect_sizes(model, matrix).name == name
+
+
 @pytest.mark.parametrize("rank", [1, 2, 5])
 @pytest.mark.parametrize("df", [3, 18, 1000])
 def test_limits_of_eta_squared_are_noncentralities_with_the_observed_f_as_their_tail(rank, df):
@@ -63,7 +113,7 @@ def test_eta_squared_is_the_share_of_the_sums_of_squares(rng):
     groups = np.repeat(np.eye(3), 8, axis=0)
     values = rng.standard_normal((24, 4))
     contrast = Contrast("c", "c", np.array([[1.0, -1, 0], [0, 1, -1]]), "f")
-    found = effect_sizes(prepare_model(values, Design(groups, tuple("abc"), ()), contrast))
+    found = effect_sizes(prepare_model(values, Design(groups, tuple("abc"), ()), contrast), groups)
     means = groups @ (groups.T @ values / 8)
     between, total = ((means - values.mean(0)) ** 2).sum(0), ((values - values.mean(0)) ** 2).sum(0)
     np.testing.assert_allclose(found.value, between / total, rtol=1e-12)
