@@ -1,6 +1,6 @@
 """From counts and null maxima to p-values: uncorrected, family-wise, false discovery, joint; and effect sizes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -106,7 +106,7 @@ def _p_maps(test: Test, null: Null, c: int, measure: Measure, collect: Collect |
     ]
     maps[f"p_fwe{suffix}"] = np.concatenate(corrected)
     if len(test.models) * len(parts) > 1:
-        family = list(_family(test, c))
+        family = _family(test, c)
         joint = joint_maxima([null.maxima[measure][other, i] for other in family for i in range(len(parts))])
         maps[f"p_fwe_joint{suffix}"] = _corrected(test, magnitudes, joint)
     return maps
@@ -140,13 +140,20 @@ def _corrected(test: Test, magnitudes: NDArray[np.float64], maxima: NDArray[np.f
     return gamma_p(magnitudes, maxima) if options.tail == "gamma" else familywise(magnitudes, maxima)
 
 
-def _family(test: Test, c: int) -> Iterable[int]:
-    """Contrasts whose maxima are in the same units as this one's: all in z, else those of one kind, rank and df."""
+def _family(test: Test, c: int) -> list[int]:
+    """Contrasts whose maxima are in the same units as this one's.
+
+    In z all are, unless t contrasts are two-sided: a z of F says how improbable F is, |z| of t twice as much. Otherwise
+    those of one kind, rank and degrees of freedom are.
+    """
+    options, mine = test.problem.options, test.models[c]
+    same = []
     for other, model in enumerate(test.models):
-        same = (model.contrast.kind, model.rank, model.df) == (
-            test.models[c].contrast.kind,
-            test.models[c].rank,
-            test.models[c].df,
-        )
-        if test.problem.options.statistic_scale == "z" or same:
-            yield other
+        one_kind = model.contrast.kind == mine.contrast.kind
+        if options.statistic_scale == "z":
+            alike = one_kind or not options.two_sided
+        else:
+            alike = one_kind and (model.rank, model.df) == (mine.rank, mine.df)
+        if alike:
+            same.append(other)
+    return same

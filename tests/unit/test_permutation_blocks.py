@@ -217,6 +217,17 @@ def test_on_the_z_scale_t_and_f_are_one_family(rng):
         np.testing.assert_array_equal(result.maps["p_fwe_joint"], expected)
 
 
+def test_on_the_z_scale_two_sided_t_and_f_are_families_of_their_own(rng):
+    test = prepare_test(problem(rng, statistic_scale="z", two_sided=True))
+    null = run_all(test)
+    results = finish(test, null)
+    for family in ([0, 1], [2]):
+        largest = joint_maxima(list(null.maxima["stat"][family, 0]))
+        for c in family:
+            expected = brute_force_p(test.magnitudes(c, "stat"), largest)
+            np.testing.assert_array_equal(results[c].maps["p_fwe_joint"], expected)
+
+
 @pytest.mark.parametrize("grid", ["exact", "palm", "randomise", "nilearn"])
 def test_parts_are_tested_as_they_would_be_alone(rng, grid):
     given = problem(rng, sizes=(8, 5), tfce_grid=grid, **SPATIAL)
