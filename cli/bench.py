@@ -21,7 +21,7 @@ def bench(
     """
     from thalgpu.bench import report, roofline  # here: --help must not load NumPy
     from thalgpu.engine.cluster.devices import choose_gpus
-    from thalgpu.engine.plan import usable_cores
+    from thalgpu.engine.machine import usable_cores
 
     threads = threads or usable_cores()
     found = roofline.benchmarks(choose_gpus(gpus)) if gpus else report.find_benchmarks()

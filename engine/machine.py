@@ -1,6 +1,8 @@
 """What this machine offers: limits that a container or a batch job sets, and GPUs."""
 
 import importlib.util
+import math
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +31,12 @@ def cgroup_memory() -> int | None:
         if limit is not None and used is not None and limit < 2**60:  # version 1 writes 2**63 - 4096 for "no limit"
             free.append(max(0, int(limit - used + _reclaimable(folder))))
     return min(free, default=None)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, within its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(cgroup_cores() or cores)))
 
 
 def cgroup_cores() -> float | None:

@@ -1,12 +1,11 @@
 """What a run will take, worked out before it starts: pure functions of shapes and options."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thalgpu.engine.config import GradientOptions
-from thalgpu.engine.machine import Gpu, cgroup_cores, cgroup_memory
+from thalgpu.engine.machine import Gpu, cgroup_memory, usable_cores
 from thalgpu.errors import ResourceError
 
 INTERPRETER_BYTES = 200 * 2**20
@@ -259,12 +258,6 @@ def plan_compare(
         memory_bytes=allowed,
         disk_bytes=2**20 + 2 * basis + n_comparisons * 200 * n_voxels * n_components,
     )
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, within its container's share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, math.ceil(cgroup_cores() or cores)))
 
 
 def _devices(gpus: Sequence[Gpu]) -> str:

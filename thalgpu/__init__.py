@@ -6,21 +6,29 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Contrast": "thalgpu.engine.inference.model",
     "GradientMaps": "thalgpu.engine.gradients.estimator",
+    "Neighbours": "thalgpu.engine.inference.model",
     "compute_affinity": "thalgpu.engine.gradients.affinity",
     "diffusion_map": "thalgpu.engine.gradients.embedding",
     "laplacian_eigenmap": "thalgpu.engine.gradients.embedding",
+    "mesh_neighbours": "thalgpu.engine.inference.adjacency",
     "permutation_test": "thalgpu.engine.inference.permutation_test",
     "procrustes": "thalgpu.engine.gradients.alignment",
+    "volume_neighbours": "thalgpu.engine.inference.adjacency",
 }
 __all__ = [
+    "Contrast",
     "GradientMaps",
+    "Neighbours",
     "__version__",
     "compute_affinity",
     "diffusion_map",
     "laplacian_eigenmap",
+    "mesh_neighbours",
     "permutation_test",
     "procrustes",
+    "volume_neighbours",
 ]
 
 if TYPE_CHECKING:
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
     from thalgpu.engine.gradients.alignment import procrustes
     from thalgpu.engine.gradients.embedding import diffusion_map, laplacian_eigenmap
     from thalgpu.engine.gradients.estimator import GradientMaps
+    from thalgpu.engine.inference.adjacency import mesh_neighbours, volume_neighbours
+    from thalgpu.engine.inference.model import Contrast, Neighbours
     from thalgpu.engine.inference.permutation_test import permutation_test
 
 

@@ -1,7 +1,7 @@
 """The arguments of `permutation_test`, checked and brought into the shape that the engine works on."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from thalgpu.engine.inference.adjacency import from_sparse
 from thalgpu.engine.inference.block_tree import block_tree
-from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours
 from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inference.rank import check_contrasts, check_design
 from thalgpu.engine.inference.table_design import tree_from_column
+from thalgpu.engine.machine import usable_cores
 from thalgpu.errors import UsageError
 
 
@@ -66,16 +66,6 @@ def design_of_arrays(
     return Design(matrix, columns, asked, blocks=tree, variance_groups=groups)
 
 
-def options_of(given: dict[str, Any]) -> InferenceOptions:
-    """Checked options; UsageError for a name that is none."""
-    unknown = sorted(set(given) - {field.name for field in fields(InferenceOptions)})
-    if unknown:
-        raise UsageError(f"permutation_test has no option {unknown[0]!r}")
-    options = InferenceOptions(**given)
-    check_options(options)
-    return options
-
-
 def check_values(values: NDArray[np.float64], design: Design) -> None:
     """UsageError unless the values are maps of the design's subjects."""
     if values.ndim != 2 or not values.size:
@@ -84,8 +74,20 @@ def check_values(values: NDArray[np.float64], design: Design) -> None:
         raise UsageError(f"Y has {len(values)} rows, X has {len(design.matrix)}", remedy="one row a subject in both")
 
 
-def check_permutations(permutations: PermutationSet, design: Design, options: InferenceOptions) -> PermutationSet:
-    """The set itself; UsageError where it is of other subjects or blocks, or flips signs that were not said to be."""
+def threads_of(n_jobs: Any) -> int:
+    """How many threads `n_jobs` asks for; −1 is one a core."""
+    if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
+        raise UsageError(f"n_jobs {n_jobs!r} is not possible", remedy="1 or more threads, or -1 for all cores")
+    return usable_cores() if n_jobs == -1 else int(n_jobs)
+
+
+def check_permutations(permutations: Any, design: Design, options: InferenceOptions) -> PermutationSet:
+    """The set itself; UsageError where it is none, is of other subjects or blocks, or flips signs unasked."""
+    if not isinstance(permutations, PermutationSet):
+        raise UsageError(
+            f"permutations must be a PermutationSet, not {type(permutations).__name__}",
+            remedy="for a number of them say n_perm",
+        )
     if permutations.n_rows != len(design.matrix):
         raise UsageError(f"permutations of {permutations.n_rows} subjects, X has {len(design.matrix)}")
     if design.blocks is not None and permutations.tree != block_tree(design.blocks, permutations.n_rows):
@@ -128,8 +130,10 @@ def _t_contrasts(given: ArrayLike | Contrast | Sequence[Contrast], n_columns: in
     return tuple(Contrast(f"c{c}", f"c{c}", row[None], "t") for c, row in enumerate(weights, start=1))
 
 
-def _f_tests(given: Sequence[ArrayLike] | None, before: tuple[Contrast, ...]) -> tuple[Contrast, ...]:
+def _f_tests(given: Any, before: tuple[Contrast, ...]) -> tuple[Contrast, ...]:
     """F tests by their weights, or by which of the contrasts of one row they test together."""
+    if not isinstance(given, Sequence | np.ndarray | None):
+        raise UsageError("f_tests must be a list of F tests", remedy="give the rows of weights of each")
     singles = [contrast.weights[0] for contrast in before if contrast.kind == "t"]
     asked = []
     for number, test in enumerate(() if given is None else given, start=len(before) + 1):

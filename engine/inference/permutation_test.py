@@ -16,14 +16,24 @@ from thalgpu.engine.inference.arguments import (
     design_of_arrays,
     neighbours_of,
     numbers,
-    options_of,
+    threads_of,
 )
 from thalgpu.engine.inference.blocks import Measure, Null, Problem, Test, block_values, merge, prepare_test, run_block
+from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.finish import ContrastResult, finish
-from thalgpu.engine.inference.model import Contrast, Neighbours, Part
+from thalgpu.engine.inference.model import (
+    Contrast,
+    Fdr,
+    InferenceOptions,
+    Method,
+    Neighbours,
+    Part,
+    Scale,
+    Tail,
+    TfceGrid,
+)
 from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
 from thalgpu.engine.inference.stretches import Settling, stretches
-from thalgpu.errors import UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host
 
 _NOT_MAPS = frozenset(
@@ -44,7 +54,8 @@ class PermutationTest:
     p, p_fwe, p_fdr : (n_contrasts, n_features) float64
         Uncorrected; corrected for all features by the maximum; by false discovery rate.
     p_fwe_joint : (n_contrasts, n_features) float64, or None
-        Corrected for all features and all contrasts of one kind; None for a single contrast.
+        Corrected for all features and all contrasts of one kind: t with t; F with F of as many degrees of freedom; on
+        the z scale F with F, and t with them unless `two_sided`. None for a single contrast.
     tfce, p_tfce, p_fwe_tfce, p_fdr_tfce, p_fwe_joint_tfce : the same of enhanced maps, or None without `tfce`.
     cluster_extent, p_fwe_cluster_extent, p_fwe_joint_cluster_extent : of clusters, or None without `cluster_threshold`.
     cluster_mass, p_fwe_cluster_mass, p_fwe_joint_cluster_mass : likewise.
@@ -111,7 +122,17 @@ def permutation_test(
     blocks: ArrayLike | None = None,
     variance_groups: ArrayLike | None = None,
     n_jobs: int = 1,
-    **options: Any,
+    method: Method = "freedman-lane",
+    sign_flip: bool = False,
+    two_sided: bool = False,
+    pearson: bool = False,
+    statistic_scale: Scale = "t",
+    tfce_grid: TfceGrid = "exact",
+    tfce_h: float | None = None,
+    tfce_e: float | None = None,
+    tail: Tail = "none",
+    fdr: Fdr = "bh",
+    stop_after: int = 0,
 ) -> PermutationTest:
     """Test contrasts of a general linear model at every feature by permutation.
 
@@ -122,7 +143,8 @@ def permutation_test(
     X : (n_subjects, n_columns)
         Design matrix, used as it is: include the intercept or group columns.
     contrasts : (n_columns,) or (n_contrasts, n_columns), or `Contrast` records; [] for F tests only.
-    f_tests : each (n_rows, n_columns) weights, or 0/1 of length n_contrasts which contrasts are tested jointly.
+    f_tests : each (n_rows, n_columns) weights, or 0/1 of length n_contrasts which contrasts are tested jointly. Rows
+        may depend on each other, as all pairwise differences do: what they test together is counted once.
     n_perm : permutations, the identity included; 0, or no fewer than exist, takes each once.
     seed : permutation i follows from (seed, i) alone.
     permutations : take these, instead of `n_perm` from `seed`.
@@ -133,9 +155,17 @@ def permutation_test(
     tfce, cluster_threshold : whether maps are enhanced; height at which clusters are formed.
     blocks : (n_subjects,) labels within which subjects are exchanged, or (n_subjects, n_levels) PALM's tree.
     variance_groups : (n_subjects,) labels of subjects that share a variance.
-    n_jobs : threads; the results are the same bits for any number.
-    options : everything else in `InferenceOptions`: method, two_sided, sign_flip, pearson, statistic_scale, tfce_grid,
-        tfce_h, tfce_e, tail, stop_after.
+    n_jobs : threads; −1 for all cores. The results are the same bits for any number.
+    method : how nuisance variables are dealt with: "freedman-lane", "ter-braak", "manly" or "dekker".
+    sign_flip : signs are flipped instead of subjects exchanged: errors must be symmetric.
+    two_sided : t contrasts are tested in both directions.
+    pearson : statistics are (partial) correlations r, and R² for F tests.
+    statistic_scale : what is maximised and enhanced: the statistic itself ("t"), or its z equivalent ("z").
+    tfce_grid : "exact", or a peer's steps: "palm", "randomise" or "nilearn".
+    tfce_h, tfce_e : powers of height and extent; None for H = 2, and E = 0.5 in volumes and 1 on surfaces.
+    tail : small p-values from a fitted tail: "gpd" or "gamma"; "none" counts.
+    fdr : "bh" (Benjamini and Hochberg), or the adaptive "bky", which is PALM's and can be smaller than p itself.
+    stop_after : exceedances after which a feature's p-value counts as settled (Besag and Clifford 1991); 0 for never.
 
     Returns
     -------
@@ -158,7 +188,24 @@ def permutation_test(
     """
     host = numbers("Y", to_host(Y))
     design = design_of_arrays(X, contrasts, f_tests, blocks, variance_groups)
-    chosen = options_of(dict(n_perm=n_perm, seed=seed, tfce=tfce, cluster_threshold=cluster_threshold, **options))
+    chosen = InferenceOptions(
+        n_perm=n_perm,
+        seed=seed,
+        method=method,
+        sign_flip=sign_flip,
+        two_sided=two_sided,
+        pearson=pearson,
+        statistic_scale=statistic_scale,
+        tfce=tfce,
+        tfce_grid=tfce_grid,
+        tfce_h=tfce_h,
+        tfce_e=tfce_e,
+        cluster_threshold=cluster_threshold,
+        tail=tail,
+        fdr=fdr,
+        stop_after=stop_after,
+    )
+    check_options(chosen)
     check_values(host, design)
     around, touching = neighbours_of(adjacency, cluster_adjacency, chosen, host.shape[1])
     if permutations is None:
@@ -180,13 +227,12 @@ def permutation_test(
 
 
 def run_all(test: Test, n_jobs: int = 1) -> Null:
-    """All permutations of a test, block by block, on threads; as many as `stop_after` asks for."""
-    if n_jobs < 1:
-        raise UsageError(f"n_jobs {n_jobs} is not possible", remedy="1 or more threads")
+    """All permutations of a test, block by block, on threads (−1: one a core); as many as `stop_after` asks for."""
+    n_threads = threads_of(n_jobs)
     cuts = stretches(test.problem.permutations.n_perm)
-    if n_jobs == 1:
+    if n_threads == 1:
         return _merged(test, (run_block(test, *cut) for cut in cuts))
-    with ThreadPoolExecutor(n_jobs) as threads:
+    with ThreadPoolExecutor(n_threads) as threads:
         return _merged(test, threads.map(lambda cut: run_block(test, *cut), cuts))
 
 

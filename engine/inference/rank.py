@@ -90,8 +90,8 @@ def check_contrasts(matrix: NDArray[np.float64], columns: Sequence[str], contras
     Raises
     ------
     NumericsError
-        For weights that are not finite or do not match the columns, a row of zeros, rows of an F test that depend on
-        each other, and weights outside the row space of the design (not estimable), with the contrast's name.
+        For weights that are not finite or do not match the columns, a row of zeros, and weights outside the row space
+        of the design (not estimable), with the contrast's name.
     """
     norms = np.linalg.norm(matrix, axis=0)
     norms[norms == 0] = 1.0
@@ -106,10 +106,6 @@ def check_contrasts(matrix: NDArray[np.float64], columns: Sequence[str], contras
         scale = np.linalg.norm(weights, axis=1, keepdims=True)
         if not weights.size or scale.min() < 1 / _LARGEST:
             raise NumericsError(f"{name} is zero: it tests nothing", remedy=f"weigh at least one of {listed(columns)}")
-        if np.linalg.matrix_rank(weights / scale, tol=TOLERANCE) < len(weights):
-            raise NumericsError(
-                f"{name} has {len(weights)} rows that depend on each other", remedy="leave the redundant rows out"
-            )
         scaled = weights / scale / norms
         scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
         if np.abs(scaled - scaled @ rows.T @ rows).max() > _ESTIMABLE:
@@ -117,6 +113,18 @@ def check_contrasts(matrix: NDArray[np.float64], columns: Sequence[str], contras
                 f"{name} cannot be estimated: the design does not determine {_combination(weights[0], columns)}",
                 remedy="test differences that the design can tell apart, or leave the aliased columns out",
             )
+
+
+def redundant_rows(contrasts: Sequence[Contrast]) -> list[str]:
+    """A remark on each F test whose rows depend on each other, as all pairwise differences of groups do."""
+    found = []
+    for contrast in contrasts:
+        rows = contrast.weights / np.linalg.norm(contrast.weights, axis=1, keepdims=True)
+        rank = int(np.linalg.matrix_rank(rows, tol=TOLERANCE))
+        if rank < len(rows):
+            what = f"contrast {quoted(contrast.name)} has {len(rows)} rows that depend on each other"
+            found.append(f"{what}: {rank} of them say it all, and {rank} are counted")
+    return found
 
 
 def _usable(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from thalgpu.engine.inference.contrast_expression import Coefficients, Weights, 
 from thalgpu.engine.inference.contrasts import build_contrasts
 from thalgpu.engine.inference.formula import Formula, parse_formula
 from thalgpu.engine.inference.model import Design
-from thalgpu.engine.inference.rank import check_contrasts, check_design
+from thalgpu.engine.inference.rank import check_contrasts, check_design, redundant_rows
 from thalgpu.engine.inference.words import known_names, listed, quoted
 from thalgpu.errors import NumericsError
 
@@ -95,7 +95,12 @@ def design_from_table(
         blocks=_tree(table, blocks, whole=whole) if blocks else None,
         variance_groups=_groups(variance_groups, table, kept) if variance_groups else None,
         coding=tuple((term.name, term.words) for term in terms),
-        remarks=(*remarks, *_look_like_codes(model, variables), *_fitted_exactly(matrix, names, kept)),
+        remarks=(
+            *remarks,
+            *redundant_rows(asked),
+            *_look_like_codes(model, variables),
+            *_fitted_exactly(matrix, names, kept),
+        ),
     )
 
 

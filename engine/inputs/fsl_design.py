@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.model import Contrast, Design
-from thalgpu.engine.inference.rank import check_contrasts, check_design
+from thalgpu.engine.inference.rank import check_contrasts, check_design, redundant_rows
 from thalgpu.engine.inference.table_design import NO_WHOLE, tree_from_column
 from thalgpu.engine.inference.words import listed
 from thalgpu.engine.inputs.number_tables import NumberTable, read_numbers
@@ -60,7 +60,8 @@ def design_from_files(
     tree = None if blocks is None else _tree(blocks, n_subjects, whole=whole)
     groups = None if variance_groups is None else _one_column(variance_groups, n_subjects)
     coding = (("design", f"as in {design.name}: neither demeaned nor recoded"),)
-    return Design(table.values, columns, asked, table.ids, tree, groups, coding)
+    remarks = tuple(redundant_rows(asked))
+    return Design(table.values, columns, asked, table.ids, tree, groups, coding, remarks)
 
 
 def read_blocks(path: Path) -> NDArray[np.int64]:

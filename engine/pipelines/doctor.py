@@ -17,9 +17,9 @@ from typing import Literal, TypeAlias
 from threadpoolctl import threadpool_info
 
 from thalgpu import __version__
-from thalgpu.engine.machine import cgroup_cores, cgroup_memory, find_gpus, has_nvidia_driver
+from thalgpu.engine.machine import cgroup_cores, cgroup_memory, find_gpus, has_nvidia_driver, usable_cores
 from thalgpu.engine.pipelines.self_test import Known, known_error, prove_device
-from thalgpu.engine.plan import available_memory, format_bytes, usable_cores
+from thalgpu.engine.plan import available_memory, format_bytes
 from thalgpu.errors import NumericsError, ResourceError
 
 Status: TypeAlias = Literal["ok", "warn", "fail"]

@@ -121,3 +121,8 @@ def test_a_driver_without_cupy_is_said(monkeypatch):
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="but no CuPy"):
         machine.find_gpus()
+
+
+def test_usable_cores_respect_a_containers_share(monkeypatch):
+    monkeypatch.setattr(machine, "cgroup_cores", lambda: 0.5)
+    assert machine.usable_cores() == 1

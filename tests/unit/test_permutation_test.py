@@ -1,5 +1,6 @@
 """`permutation_test` on arrays: what it gives back, and what it refuses, in one clear line."""
 
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -10,9 +11,10 @@ from scipy import stats
 from scipy.sparse import coo_array, csr_array, diags_array
 
 import thalgpu
-from thalgpu.engine.inference.adjacency import from_sparse
+from thalgpu.engine.inference import arguments
+from thalgpu.engine.inference.adjacency import from_sparse, mesh_neighbours, volume_neighbours
 from thalgpu.engine.inference.block_tree import block_tree
-from thalgpu.engine.inference.model import Contrast
+from thalgpu.engine.inference.model import Contrast, InferenceOptions, Neighbours
 from thalgpu.engine.inference.permutation_set import permutations_from_file
 from thalgpu.engine.inference.permutation_test import PermutationTest, permutation_test
 from thalgpu.errors import NumericsError, ThalgpuError, UsageError
@@ -67,7 +69,27 @@ REFUSED = {
         "made for other blocks",
     ),
     "too few subjects": (lambda Y: permutation_test(Y[6:9], X[6:9], DIFFERENCE), NumericsError, "3 subjects"),
-    "unknown option": (lambda Y: permutation_test(Y, X, DIFFERENCE, twosided=True), UsageError, "'twosided'"),
+    "yes for True": (lambda Y: permutation_test(Y, X, DIFFERENCE, two_sided="yes"), UsageError, "True or False"),
+    "words for a power": (
+        lambda Y: permutation_test(Y, X, DIFFERENCE, tfce=True, tfce_e="x", adjacency=CHAIN),
+        UsageError,
+        "tfce_e 'x' is not possible",
+    ),
+    "words for a height": (
+        lambda Y: permutation_test(Y, X, DIFFERENCE, cluster_threshold="3", adjacency=CHAIN),
+        UsageError,
+        "cluster_threshold '3'",
+    ),
+    "a number for permutations": (
+        lambda Y: permutation_test(Y, X, DIFFERENCE, permutations=100),
+        UsageError,
+        "permutations must be a PermutationSet",
+    ),
+    "a constant beside others": (
+        lambda Y: permutation_test(Y, np.column_stack([AGE, np.ones(14)]), np.eye(2)),
+        NumericsError,
+        "contrast 'c2': free exchange",
+    ),
     "unknown method": (lambda Y: permutation_test(Y, X, DIFFERENCE, method="shuffle"), UsageError, "freedman-lane"),
     "contrast too short": (lambda Y: permutation_test(Y, X, [1, -1]), UsageError, "X has 3 columns"),
     "no contrasts": (lambda Y: permutation_test(Y, X, np.empty((0, 3))), UsageError, "no contrasts and no F tests"),
@@ -78,11 +100,7 @@ REFUSED = {
         UsageError,
         "names no contrast",
     ),
-    "F test of one thing twice": (
-        lambda Y: permutation_test(Y, X, DIFFERENCE, [[DIFFERENCE, [-1, 1, 0]]]),
-        NumericsError,
-        "depend on each other",
-    ),
+    "F tests that are none": (lambda Y: permutation_test(Y, X, DIFFERENCE, 3), UsageError, "a list of F tests"),
     "TFCE without neighbours": (lambda Y: permutation_test(Y, X, DIFFERENCE, tfce=True), UsageError, "adjacency"),
     "clusters without neighbours": (
         lambda Y: permutation_test(Y, X, DIFFERENCE, cluster_threshold=2.0),
@@ -143,6 +161,7 @@ REFUSED = {
     "half a permutation": (lambda Y: permutation_test(Y, X, DIFFERENCE, n_perm=100.5), UsageError, "whole number"),
     "all of too many": (lambda Y: permutation_test(Y, X, DIFFERENCE, n_perm=0), UsageError, "87,178,291,200"),
     "no threads": (lambda Y: permutation_test(Y, X, DIFFERENCE, n_jobs=0), UsageError, "1 or more threads"),
+    "half a thread": (lambda Y: permutation_test(Y, X, DIFFERENCE, n_jobs=0.5), UsageError, "n_jobs 0.5"),
     "permutations of others": (
         lambda Y: permutation_test(Y, X, DIFFERENCE, permutations=drawn([[1, 2, 3], [3, 1, 2]])),
         UsageError,
@@ -191,8 +210,33 @@ def test_is_refused_in_one_line(Y, what):
     assert "\n" not in str(caught.value)
 
 
-def test_is_offered_at_the_top():
+def test_is_offered_at_the_top_with_what_its_callers_need():
     assert thalgpu.permutation_test is permutation_test
+    assert (thalgpu.Contrast, thalgpu.Neighbours) == (Contrast, Neighbours)
+    assert (thalgpu.volume_neighbours, thalgpu.mesh_neighbours) == (volume_neighbours, mesh_neighbours)
+
+
+def test_every_option_is_a_parameter_with_its_own_default_and_is_documented():
+    parameters = inspect.signature(permutation_test).parameters
+    documented = re.findall(r"^    (\w[\w, ]*) : ", permutation_test.__doc__, flags=re.MULTILINE)
+    for field in fields(InferenceOptions):
+        assert parameters[field.name].default == field.default, field.name
+    assert {name for names in documented for name in names.split(", ")} == set(parameters)
+
+
+def test_minus_one_thread_is_one_a_core(Y, monkeypatch):
+    monkeypatch.setattr(arguments, "usable_cores", lambda: 3)
+    assert arguments.threads_of(-1) == 3
+    by_all = permutation_test(Y, X, DIFFERENCE, n_perm=250, n_jobs=-1)
+    np.testing.assert_array_equal(by_all.p, permutation_test(Y, X, DIFFERENCE, n_perm=250).p)
+
+
+def test_all_pairwise_differences_are_tested_as_two_of_them(Y):
+    three = np.repeat(np.eye(3), [5, 5, 4], axis=0)
+    pairs = [[1, -1, 0], [0, 1, -1], [1, 0, -1]]
+    found = permutation_test(Y, three, pairs, [[1, 1, 1], [1, 1, 0]], n_perm=50)
+    np.testing.assert_allclose(found.f[0], found.f[1], rtol=1e-12)
+    np.testing.assert_array_equal(found.p_fwe[3], found.p_fwe[4])
 
 
 def test_every_attribute_that_the_record_documents_exists_and_every_other_way_round():

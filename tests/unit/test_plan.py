@@ -14,7 +14,6 @@ from thalgpu.engine.plan import (
     parse_bytes,
     plan_gradients,
     plan_permute,
-    usable_cores,
 )
 from thalgpu.errors import ResourceError
 
@@ -91,11 +90,6 @@ def test_memory_of_a_worker_grows_with_targets_no_faster_than_their_series():
 def test_worker_holds_at_least_an_interpreter():
     tiny = plan(n_voxels=20, n_targets=2, n_timepoints=10, n_elements=30, volume_bytes=1000)
     assert tiny.worker_bytes > INTERPRETER_BYTES
-
-
-def test_cores_respect_a_containers_share(monkeypatch):
-    monkeypatch.setattr(plans, "cgroup_cores", lambda: 0.5)
-    assert usable_cores() == 1
 
 
 def test_free_memory_respects_a_containers_limit(monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalgpu.engine.inference.model import Contrast
-from thalgpu.engine.inference.rank import aliases, check_contrasts, check_design
+from thalgpu.engine.inference.rank import aliases, check_contrasts, check_design, redundant_rows
 from thalgpu.errors import NumericsError
 
 
@@ -90,10 +90,12 @@ def test_a_contrast_of_zeros_is_refused(groups: np.ndarray) -> None:
         check_contrasts(groups, "ABC", [contrast([0, 0, 0])])
 
 
-def test_dependent_rows_of_an_f_test_are_refused(groups: np.ndarray) -> None:
+def test_an_f_test_may_be_of_all_pairwise_differences_and_this_is_said(groups: np.ndarray) -> None:
     rows = ([1, -1, 0], [0, 1, -1], [1, 0, -1])
-    with pytest.raises(NumericsError, match="has 3 rows that depend on each other"):
-        check_contrasts(groups, "ABC", [contrast(*rows)])
+    asked = [contrast(*rows), contrast(*rows[:2])]
+    check_contrasts(groups, "ABC", asked)
+    said = "contrast 'asked' has 3 rows that depend on each other: 2 of them say it all, and 2 are counted"
+    assert redundant_rows(asked) == [said]
 
 
 @pytest.mark.parametrize("row", [[1.0, -1.0], [1.0, -1.0, np.nan]])
