@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.contrast_expression import camel, join
@@ -14,6 +15,8 @@ from thalgpu.errors import NumericsError
 
 FEWEST = 2
 """Subjects that a group needs."""
+_RANK = 1e-10
+"""What is smaller than this part of the covariates is rounding: columns that are constant, or follow from others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,9 @@ def residual_weights(weights: NDArray[np.float64], covariates: NDArray[np.float6
     if covariates is None:
         return weights
     centred = covariates - covariates.mean(axis=0)
-    basis = np.linalg.qr(centred)[0]
+    spread = np.abs(centred).max(axis=0)
+    varies = spread > _RANK * np.abs(covariates).max(axis=0)
+    basis = scipy.linalg.orth(centred[:, varies] / spread[varies], rcond=_RANK)
     left: NDArray[np.float64] = weights - (weights @ basis) @ basis.T
     return left
 
