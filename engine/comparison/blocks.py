@@ -54,6 +54,7 @@ class Study:
     path : how eigenvectors are found; "reduced" turns to "exact" for single permutations.
     eig_tol : largest estimated error of a statistic, in its own null SD, that the reduced path may leave.
     spreads : a comparison: (n_components,) null SD of a difference map, root mean square over voxels.
+    number_spreads : a comparison: (4 n_components,) null SD of each number, in whose units they are maximised.
     """
 
     stack: NDArray[np.float32]
@@ -69,11 +70,19 @@ class Study:
     path: Path
     eig_tol: float
     spreads: tuple[Floats, ...]
+    number_spreads: tuple[Floats, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """Stretches of the features."""
         return feature_parts(*self.template.shape)
+
+    def units(self, number: int, part: Part) -> Floats | float:
+        """What a comparison's features of a part are divided by before they are maximised: 1 for maps."""
+        first = self.template.size
+        if part.start < first:
+            return 1.0
+        return self.number_spreads[number][part.start - first : part.stop - first]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +138,8 @@ def run_block(study: Study, number: int, observed: dict[Measure, Floats], start:
     for measure, values in measures.items():
         magnitudes = np.abs(values)
         parts = study.parts[: _n_spatial(study)] if measure == "tfce" else study.parts
-        maxima[measure] = np.stack([magnitudes[:, part.start : part.stop].max(axis=1) for part in parts])[None]
+        scaled = [magnitudes[:, part.start : part.stop] / study.units(number, part) for part in parts]
+        maxima[measure] = np.stack([values.max(axis=1) for values in scaled])[None]
         threshold = np.abs(observed[measure]) * (1 - TIE)
         counts[measure] = (magnitudes >= threshold).sum(axis=0, dtype=np.int64)[None]
     worst = (batch.errors / study.spreads[number]).max(axis=0, initial=0.0)

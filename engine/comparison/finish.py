@@ -24,7 +24,7 @@ class PartResult:
     part : which.
     maps : name → (n_features,): stat, p, p_fwe, p_fdr; for maps p_fwe_joint over the components, and with TFCE tfce,
         p_tfce, p_fwe_tfce, p_fdr_tfce, p_fwe_joint_tfce.
-    null : measure → (n_perm,) maxima, the identity first.
+    null : measure → (n_perm,) maxima, the identity first; of numbers in units of their null SDs.
     """
 
     part: Part
@@ -58,7 +58,7 @@ def _part(study: Study, number: int, observed: dict[Measure, Floats], result: Bl
             measure: values,
             f"p{ending}": p,
             f"p_fdr{ending}": false_discovery(p),
-            f"p_fwe{ending}": familywise(reached, maxima[i]),
+            f"p_fwe{ending}": familywise(reached / study.units(number, part), maxima[i]),
         }
         if is_map:
             units = _units(study, number, measure)

@@ -121,7 +121,7 @@ def _with_spreads(study: Study) -> tuple[Study, float]:
     """The study with the null SD of every comparison, from its pilot; and the seconds that a permutation took."""
     began = time.perf_counter()
     unlimited = replace(study, eig_tol=np.inf, spreads=(np.ones(study.template.shape[1]),) * len(study.comparisons))
-    spreads = []
+    spreads, number_spreads = [], []
     for number, comparison in enumerate(study.comparisons):
         features = solve_features(unlimited, number, _first(study, number, N_PILOT)).features
         centred = features if comparison.is_pair else features - features.mean(axis=0)
@@ -132,7 +132,12 @@ def _with_spreads(study: Study) -> tuple[Study, float]:
                 remedy="check that the subjects have affinities of their own",
             )
         spreads.append(spread)
-    return replace(study, spreads=tuple(spreads)), (time.perf_counter() - began) / N_PILOT
+        numbers = features[:, study.template.size :]
+        centre = 0.0 if comparison.is_pair else numbers.mean(axis=0)
+        size = np.sqrt(((numbers - centre) ** 2).mean(axis=0))
+        number_spreads.append(np.where(size > 0, size, 1.0))
+    found = replace(study, spreads=tuple(spreads), number_spreads=tuple(number_spreads))
+    return found, (time.perf_counter() - began) / N_PILOT
 
 
 def _share_above(study: Study) -> float:

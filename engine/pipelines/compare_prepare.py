@@ -185,6 +185,7 @@ def _embedded(
         "reduced",
         request.eig_tol,
         (),
+        (),
     )
     wanted = None if request.path == "auto" else request.path
     study = _with_template(study)

@@ -27,6 +27,7 @@ def write_study(path: Path, embedded: Embedded, groups: Groups) -> None:
         "template": study.template,
         "subspace": study.subspace,
         "spreads": np.stack(study.spreads),
+        "number_spreads": np.stack(study.number_spreads),
         "voxels": embedded.voxels.astype(np.uint8),
     }
     given = {"covariates": groups.covariates, "blocks": groups.blocks}
@@ -74,6 +75,7 @@ def read_study(path: Path) -> Study:
         path=about["path"],
         eig_tol=about["eig_tol"],
         spreads=tuple(found["spreads"]),
+        number_spreads=tuple(found["number_spreads"]),
     )
 
 

@@ -71,9 +71,9 @@ def limits(page: ComparePage) -> Iterator[str]:
         "distribution; all groups are permuted among everybody. p-values are not corrected over the comparisons."
     )
     yield (
-        "Observed differences are not studentised: voxels whose gradients vary most decide a map's maxima, and "
-        "components that vary most those of eigenvalues, explained variance, range and subspaces. Where groups differ "
-        "both in size and in how much their subjects vary, a small p may come from the variance."
+        "Observed differences are not studentised: voxels whose gradients vary most decide a map's maxima. Numbers are "
+        "maximised over components in units of their null SDs. Where groups differ both in size and in how much their "
+        "subjects vary, a small p may come from the variance."
     )
     yield (
         "Maps, eigenvalues and subspaces describe group means. They say nothing of single subjects, whose gradients "

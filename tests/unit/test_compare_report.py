@@ -381,6 +381,7 @@ def test_a_comparison_of_three_groups_becomes_a_page(tmp_path, rng):
     study = Study(
         stack, Recipe(n_components=N_COMPONENTS), None, template, np.linalg.qr(template)[0], N_COMPONENTS, chosen, None,
         volume_neighbours(space.ijk, 6), options, "direct", 0.01, (np.ones(N_COMPONENTS),) * len(chosen),
+        (np.ones(4 * N_COMPONENTS),) * len(chosen),
     )  # fmt: skip
     choice = SimpleNamespace(path="direct", rank=0, words="few voxels", cost="nothing")
     embedded = Embedded("", study, choice, space, (), np.ones(N_VOXELS, bool), "key")
