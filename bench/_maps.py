@@ -36,12 +36,7 @@ class Cohort:
 def simulated_cohort(n_subjects: int, n_voxels: int, n_maps: int = 1) -> Cohort:
     """Normal values without an effect; `n_maps` maps a subject side by side."""
     rng = np.random.default_rng(0)
-    width = 2 * int(np.ceil(n_voxels ** (1 / 3)))
-    place = np.moveaxis(np.indices((width, width, width)), 0, -1) - (width - 1) / 2
-    distance = np.linalg.norm(place / [1.0, 1.6, 1.2], axis=-1)
-    mask = np.zeros(distance.size, dtype=bool)
-    mask[np.argsort(distance, axis=None, kind="stable")[:n_voxels]] = True
-    mask = mask.reshape(distance.shape)
+    mask = ellipsoid(n_voxels)
     group = np.arange(n_subjects) % 2
     return Cohort(
         values=rng.standard_normal((n_subjects, n_maps * n_voxels)),
@@ -49,6 +44,16 @@ def simulated_cohort(n_subjects: int, n_voxels: int, n_maps: int = 1) -> Cohort:
         mask=mask,
         neighbours=volume_neighbours(np.argwhere(mask), 6),
     )
+
+
+def ellipsoid(n_voxels: int) -> NDArray[np.bool_]:
+    """A blob of so many voxels, in a cube twice as wide as theirs would be."""
+    width = 2 * int(np.ceil(n_voxels ** (1 / 3)))
+    place = np.moveaxis(np.indices((width, width, width)), 0, -1) - (width - 1) / 2
+    distance = np.linalg.norm(place / [1.0, 1.6, 1.2], axis=-1)
+    mask = np.zeros(distance.size, dtype=bool)
+    mask[np.argsort(distance, axis=None, kind="stable")[:n_voxels]] = True
+    return mask.reshape(distance.shape)
 
 
 def best_seconds(function: Callable[[], object], repeats: int) -> float:
