@@ -3,7 +3,8 @@
 K_w is formed for a batch of weights by one matrix product with the packed stack. The reduced solution is the start.
 Each round solves the problem inside a block of vectors U (Rayleigh–Ritz), takes the residuals R = N U − U Λ of the
 symmetric operator N = M_w^-½ K_w M_w^-½, and adds T R to the block, where T is (λ − N₀)⁻¹ of the pooled operator in its
-own basis (Davidson 1975, doi:10.1016/0021-9991(75)90065-0).
+own basis (Davidson 1975, doi:10.1016/0021-9991(75)90065-0). The last T R is added without a product of
+its own.
 """
 
 from collections.abc import Callable
@@ -13,21 +14,25 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.comparison.errors import exact_errors
+from thalgpu.engine.comparison.errors import checked_errors, tail_spread
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.engine.comparison.reduced import SPARE, solve_reduced
-from thalgpu.engine.comparison.triangles import order_of, weighted_slabs
+from thalgpu.engine.comparison.triangles import empty_slabs, fill_slabs, order_of
 from thalgpu.errors import NumericsError
 from thalgpu.kernels.small_eigen import ritz_pairs
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 """Largest accepted angle, in radians, between a vector and the exact one, as its residual and gaps have it."""
 Floats: TypeAlias = NDArray[Any]
 
 MAX_ROUNDS = 12
-LEAST_SINGLE = 5e-6
+LEAST_SINGLE = 1e-5
 """Tolerance from which on single precision is enough."""
+STORED = 1e-7
+"""Rounding errors of a vector that is stored in float32."""
+ROUNDING = 50
+"""Rounding errors of a vector that is iterated, in units of eps."""
 _MOST, _BYTES = 64, 2**30
 """Means held at once, at most."""
 _LEAST_DISTANCE = 0.3
@@ -58,7 +63,7 @@ def solve_exact(
     Returns
     -------
     Solutions
-        With the residuals of the vectors that are returned, and errors that follow from them.
+        With the residuals of the vectors before the last step: larger than those of the ones returned.
 
     Raises
     ------
@@ -67,64 +72,71 @@ def solve_exact(
 
     Notes
     -----
-    How residuals and errors are related: `thalgpu.engine.comparison.errors.exact_errors`.
-    Products and sums are in float32 where the tolerance allows, in float64 below 5e-6.
+    How residuals and errors are related: `thalgpu.engine.comparison.errors.checked_errors`.
+    Products and sums are in float32 where the tolerance allows, in float64 below 1e-5.
     """
     n = order_of(stack)
     start = solve_reduced(pooled, weights) if start is None else start
     dtype = _precision(tolerance)
     size = max(1, min(_MOST, _BYTES // (n * (n + 1) // 2 * dtype.itemsize)))
     solutions = Solutions.empty(len(weights), n, pooled.recipe.n_components)
+    inside = pooled.basis * np.sqrt(pooled.metric).astype(np.float32)[:, None]
+    slabs = empty_slabs(min(size, len(weights)), n, dtype)
     for first in range(0, len(weights), size):
         batch = weights[first : first + size]
-        slabs = weighted_slabs(stack, batch, self_loops=pooled.recipe.self_loops, dtype=dtype)
+        fill_slabs(slabs, stack, batch, self_loops=pooled.recipe.self_loops)
         for which, one in enumerate(batch):
             place = slice(first + which, first + which + 1)
-            _solve(partial(slabs.times, which), pooled, one, start[place], tolerance, solutions[place])
+            _solve(partial(slabs.times, which), pooled, inside, one, start[place], tolerance, solutions[place])
     return solutions
 
 
 def _solve(
     times: Callable[[Floats], Floats],
     pooled: Pooled,
+    inside: NDArray[np.float32],
     weights: NDArray[np.float64],
     start: Solutions,
     tolerance: float,
     solution: Solutions,
 ) -> None:
-    """One set of weights, into its place; `times` multiplies its mean with vectors, in their dtype."""
-    k = pooled.recipe.n_components
-    dtype = _precision(tolerance)
+    """One set of weights, into its place.
+
+    `times` multiplies the mean with vectors, in their dtype; `inside` are the pooled eigenvectors, orthonormal.
+    """
+    k, dtype = pooled.recipe.n_components, _precision(tolerance)
     degrees = require_positive(weights @ pooled.degrees)
     first = degrees**-pooled.recipe.power
     constant = first.mean()  # its image is known in double: sums of one sign lose digits
-    trial = start.vectors[0] / start.roots[0][:, None]
-    images = times(np.column_stack([first - constant, trial]).astype(dtype))
+    spare = pooled.basis[:, k + 1 : k + 1 + SPARE]
+    trial = np.column_stack([first - constant, start.vectors[0] / start.roots[0][:, None], spare]).astype(dtype)
+    images = times(trial)
     root = np.sqrt(require_positive(images[:, 0] + constant * degrees) / first)
     trivial = root * first
     unit, scale = (trivial / np.linalg.norm(trivial)).astype(dtype), root.astype(dtype)[:, None]
-    pooled_vectors = pooled.basis * np.sqrt(pooled.metric).astype(np.float32)[:, None]
-    space, image = _without(unit, trial * scale), _without(unit, images[:, 1:] / scale)
-    for round_ in range(MAX_ROUNDS + 1):
-        lambdas, turn = _ritz(space, image)
-        lambdas, turn = lambdas[: k + SPARE], turn[:, : k + SPARE].astype(dtype)
-        space, image = space @ turn, image @ turn
-        residual = image[:, :k] - space[:, :k] * lambdas[:k].astype(dtype)
-        sizes = np.linalg.norm(residual, axis=0)
-        errors = exact_errors(sizes[None], lambdas[None])[0]
+    spread = float(tail_spread(weights[None], pooled.lambdas[-1], pooled.tail)[0])
+    space, image = _without(unit, trial[:, 1:] * scale), _without(unit, images[:, 1:] / scale)
+    for _ in range(MAX_ROUNDS):
+        lambdas, space, image = _ritz(space, image, k + SPARE)
+        residual = image - space * lambdas.astype(dtype)
+        step, within, without = _towards(residual, lambdas, inside, pooled)
+        errors = checked_errors(within, without, lambdas, pooled.tail, spread)[:k]
         if (errors <= tolerance).all():
             break
-        if round_ == MAX_ROUNDS:
-            raise NumericsError(f"no convergence: errors of {errors.max():.1e} after {MAX_ROUNDS} rounds")
-        step = _without(unit, _towards(residual, lambdas[:k], pooled_vectors, pooled))
+        step = _without(unit, step)
         for _ in range(2):
             step -= space @ (space.T @ step)
         step /= np.linalg.norm(step, axis=0)
         space = np.column_stack([space, step])
         image = np.column_stack([image, _without(unit, times(step / scale) / scale)])
-    solution.lambdas[0], solution.vectors[0], solution.roots[0] = lambdas[:k], space[:, :k], root
+    else:
+        raise NumericsError(f"no convergence: errors of {errors.max():.1e} after {MAX_ROUNDS} rounds")
+    lambdas, turn = _corrected(lambdas, residual, step)
+    solution.lambdas[0], solution.roots[0] = lambdas[:k], root
+    solution.vectors[0] = _without(unit, (space + step) @ turn[:, :k].astype(dtype))
     solution.totals[0] = (weights @ pooled.diagonals / root**2).sum() - 1
-    solution.errors[0], solution.residuals[0] = errors, sizes / np.abs(lambdas[:k])
+    solution.errors[0] = np.hypot(errors, STORED + ROUNDING * float(np.finfo(dtype).eps))
+    solution.residuals[0] = np.linalg.norm(residual[:, :k], axis=0) / np.abs(lambdas[:k])
     write_gradients(solution, trivial[None], pooled.recipe)
 
 
@@ -132,21 +144,36 @@ def _precision(tolerance: float) -> np.dtype[Any]:
     return np.dtype(np.float32 if tolerance >= LEAST_SINGLE else np.float64)
 
 
-def _ritz(space: Floats, image: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the space holds of the operator: values, descending, and the turn to its Ritz vectors."""
+def _ritz(space: Floats, image: Floats, most: int) -> tuple[NDArray[np.float64], Floats, Floats]:
+    """What a space holds of the operator: values, descending, Ritz vectors and their images."""
     projected, gram = (space.T @ image).astype(np.float64), (space.T @ space).astype(np.float64)
     values, turn = ritz_pairs(((projected + projected.T) / 2)[None], gram[None])
-    return values[0], turn[0]
+    leading = turn[0, :, :most].astype(space.dtype)
+    return values[0, :most], space @ leading, image @ leading
 
 
-def _towards(residual: Floats, lambdas: NDArray[np.float64], vectors: NDArray[np.float32], pooled: Pooled) -> Floats:
-    """(λ − N₀)⁻¹ R: by eigenvalue in the pooled basis, by their mean outside of it."""
+def _towards(
+    residual: Floats, lambdas: NDArray[np.float64], inside: NDArray[np.float32], pooled: Pooled
+) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
+    """(λ − N₀)⁻¹ R, by eigenvalue in the pooled basis and by their mean outside of it, and how long both parts are."""
     distance = lambdas - pooled.lambdas[:, None]
     distance = np.copysign(np.maximum(np.abs(distance), _LEAST_DISTANCE * np.abs(lambdas)), distance)
-    outside = 1 / (lambdas - pooled.tail)
-    inside = (vectors.T @ residual.astype(np.float32)) * (1 / distance - outside).astype(np.float32)
-    step: Floats = residual * outside.astype(residual.dtype) + vectors @ inside
-    return step
+    above = lambdas - pooled.tail
+    parts = inside.T @ residual.astype(np.float32)
+    turned = inside @ (parts * (1 / distance - 1 / above).astype(np.float32))
+    step: Floats = residual * (1 / above).astype(residual.dtype) + turned
+    outside = (residual**2).sum(axis=0) - (parts**2).sum(axis=0)
+    return step, np.linalg.norm(parts / distance, axis=0), np.sqrt(np.maximum(outside, 0)) / above
+
+
+def _corrected(
+    lambdas: NDArray[np.float64], residual: Floats, step: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rayleigh–Ritz for vectors plus a step T R, with what N makes of the step taken from (λ − N) T R ≈ R."""
+    towards, square = (residual.T @ step).astype(np.float64), (step.T @ step).astype(np.float64)
+    projected = np.diag(lambdas) + towards + lambdas[:, None] * square
+    values, turn = ritz_pairs(((projected + projected.T) / 2)[None], (np.eye(len(square)) + square)[None])
+    return values[0], turn[0]
 
 
 def _without(unit: Floats, vectors: Floats) -> Floats:

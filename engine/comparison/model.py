@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from thalgpu.engine.config import Approach, Graph
 from thalgpu.engine.gradients.options import require_between, require_choice, require_whole
 from thalgpu.errors import NumericsError
+from thalgpu.kernels._compiled import compiled
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,17 @@ def write_gradients(solutions: Solutions, trivial: NDArray[np.float64], recipe: 
     trivial : (n_sets, n_voxels) float64
         D^½ of each operator, of any norm for "dm" (maps are divided by the unit vector), as it is for "le".
     """
-    divisor = trivial
-    if recipe.approach == "dm":
-        divisor = trivial / np.linalg.norm(trivial, axis=1, keepdims=True)
-    np.divide(solutions.vectors, divisor.astype(np.float32)[:, :, None], out=solutions.gradients)
-    solutions.gradients[:] *= scales(solutions.lambdas, recipe).astype(np.float32)[:, None, :]
+    lengths = np.ones(len(trivial)) if recipe.approach == "le" else np.linalg.norm(trivial, axis=1)
+    inverse = (lengths[:, None] / trivial).astype(np.float32)
+    _scale(solutions.vectors, inverse, scales(solutions.lambdas, recipe).astype(np.float32), solutions.gradients)
+
+
+@compiled
+def _scale(
+    vectors: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32], scaled: NDArray[np.float32]
+) -> None:
+    for which in range(vectors.shape[0]):
+        for row in range(vectors.shape[1]):
+            factor = rows[which, row]
+            for column in range(vectors.shape[2]):
+                scaled[which, row, column] = vectors[which, row, column] * factor * columns[which, column]

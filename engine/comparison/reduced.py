@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from thalgpu.engine.comparison.errors import reduced_errors, tail_spread
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
+from thalgpu.kernels._compiled import compiled
 from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
 from thalgpu.kernels.weighted_sums import weighted_sums
+
+Floats = NDArray[np.float64]
 
 BATCH = 128
 """Sets of weights worked on together, at most; a call is cut into equal batches."""
@@ -39,7 +42,8 @@ class Block:
     Attributes
     ----------
     lambdas : (n_sets, m) float64, descending.
-    vectors : (n_sets, n_voxels, m) float32, orthonormal.
+    columns, turn : (n_sets, n_voxels, 1 + 2 m) float32 and (n_sets, 1 + 2 m, m) float64, whose product are orthonormal
+        vectors.
     trivial : (n_sets, n_voxels) float64: D^½ of the operator, the trivial vector.
     root : (n_sets, n_voxels) float64: M_w^½.
     errors : (n_sets, m) float64, estimated angles to the exact vectors.
@@ -47,7 +51,8 @@ class Block:
     """
 
     lambdas: NDArray[np.float64]
-    vectors: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    turn: NDArray[np.float64]
     trivial: NDArray[np.float64]
     root: NDArray[np.float64]
     errors: NDArray[np.float64]
@@ -86,7 +91,7 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
         for offset, block in reduced_blocks(pooled, weights[start:stop]):
             part = solutions[start + offset : start + offset + len(block.lambdas)]
             part.lambdas[:] = block.lambdas[:, :k]
-            part.vectors[:] = block.vectors[:, :, :k]
+            np.matmul(block.columns, block.turn[:, :, :k].astype(np.float32), out=part.vectors)
             part.roots[:] = block.root
             part.totals[:], part.errors[:], part.residuals[:] = block.totals, block.errors[:, :k], np.inf
             write_gradients(part, block.trivial, pooled.recipe)
@@ -148,36 +153,66 @@ def _stepped(
     spread: NDArray[np.float64],
 ) -> Block:
     """The step out of the basis, and Rayleigh–Ritz in the inner product of C."""
-    shift, trial = pooled.tail, pooled.basis @ small
-    damped = images[:, :, 0] + shift * pooled.metric * (first - trial[:, :, 0])
-    root = np.sqrt(require_positive(damped) / first)
+    tail, trial = pooled.tail, pooled.basis @ small
+    outside = first - trial[:, :, 0]  # the part of f that the basis does not hold
+    root = np.sqrt(require_positive(images[:, :, 0] + tail * pooled.metric * outside) / first)
     trivial = root * first
-    unit = (trivial / np.linalg.norm(trivial, axis=1, keepdims=True)).astype(np.float32)
-    root32 = root.astype(np.float32)[:, :, None]
-    trial = without(unit, trial[:, :, 1:] * root32)
-    stepped = without(unit, images[:, :, 1:] / root32)
-    stepped -= np.float32(shift) * trial
-    inner = gram(trial, stepped)
-    values, turn = ritz_pairs(gram(stepped, stepped), (inner + inner.transpose(0, 2, 1)) / 2)
-    lambdas = values + shift
-    lengths = np.einsum("bij,bik,bkj->bj", turn, gram(trial, trial), turn)
-    sines = np.sqrt(np.maximum(1 - 1 / (values * lengths), 0))
+    m = images.shape[2] - 1
+    columns = np.empty((*root.shape, 2 * m + 1), dtype=np.float32)
+    columns[:, :, 0] = trivial / np.linalg.norm(trivial, axis=1, keepdims=True)
+    _side_by_side(images, trial, root.astype(np.float32), columns)
+    lambdas, turn, sines = stepped_pairs(columns, tail)
     return Block(
         lambdas=lambdas,
-        vectors=stepped @ (turn / np.sqrt(values)[:, None, :]).astype(np.float32),
+        columns=columns,
+        turn=turn,
         trivial=trivial,
         root=root,
-        errors=reduced_errors(sines, residuals, lambdas, shift, spread),
+        errors=reduced_errors(sines, residuals, lambdas, tail, spread),
         totals=(diagonals / root**2).sum(axis=1) - 1,
     )
 
 
-def without(unit: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n_sets, n_voxels, m) vectors, in place, less their part along one unit vector a set."""
-    vectors -= unit[:, :, None] * (unit[:, None, :] @ vectors)
-    return vectors
+def stepped_pairs(columns: NDArray[np.float32], tail: float) -> tuple[Floats, Floats, Floats]:
+    """Rayleigh–Ritz in the inner product of C, and the step M^-½ C X z, in the coordinates of the symmetric operator.
+
+    Parameters
+    ----------
+    columns : (n_sets, n_voxels, 1 + 2 m)
+        The trivial vector, of norm 1; the images N x of m trial vectors; the trial vectors x.
+    tail : μ, so that C = K − μ M.
+
+    Returns
+    -------
+    lambdas : (n_sets, m), descending.
+    turn : (n_sets, 1 + 2 m, m): `columns @ turn` are orthonormal.
+    sines : (n_sets, m) of the angles between the trial vectors and those.
+    """
+    m = columns.shape[2] // 2
+    products = (columns.transpose(0, 2, 1) @ columns).astype(np.float64)
+    trivial = products[:, 0, 1:]
+    products = products[:, 1:, 1:] - trivial[:, :, None] * trivial[:, None, :]
+    images, mixed, trial = products[:, :m, :m], products[:, m:, :m], products[:, m:, m:]
+    mixed = (mixed + mixed.transpose(0, 2, 1)) / 2
+    values, turn = ritz_pairs(images - 2 * tail * mixed + tail**2 * trial, mixed - tail * trial)
+    lengths = np.einsum("bij,bij->bj", turn, trial @ turn)
+    turn /= np.sqrt(values)[:, None, :]
+    turn = np.concatenate([turn, -tail * turn], axis=1)
+    turn = np.concatenate([-trivial[:, None, :] @ turn, turn], axis=1)
+    return values + tail, turn, np.sqrt(np.maximum(1 - 1 / (values * lengths), 0))
 
 
-def gram(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n_sets, m, m) products of two blocks of vectors."""
-    return np.asarray((left.transpose(0, 2, 1) @ right).astype(np.float64))
+@compiled
+def _side_by_side(
+    images: NDArray[np.float32], trial: NDArray[np.float32], root: NDArray[np.float32], columns: NDArray[np.float32]
+) -> None:
+    """All columns of `columns` but the first: images over the root, then the trial vectors times it."""
+    m = images.shape[2] - 1
+    for which in range(images.shape[0]):
+        for voxel in range(images.shape[1]):
+            scale = root[which, voxel]
+            inverse = np.float32(1) / scale
+            for i in range(m):
+                columns[which, voxel, 1 + i] = images[which, voxel, 1 + i] * inverse
+            for i in range(m):
+                columns[which, voxel, 1 + m + i] = trial[which, voxel, 1 + i] * scale

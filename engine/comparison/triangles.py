@@ -77,36 +77,34 @@ class Slabs:
         return product
 
 
-def weighted_slabs(
-    stack: NDArray[np.float32],
-    weights: NDArray[np.float64],
-    *,
-    self_loops: bool,
-    dtype: np.dtype[Any],
-) -> Slabs:
-    """Weighted means of packed triangles, opened into slabs.
+def empty_slabs(n_sets: int, order: int, dtype: np.dtype[Any]) -> Slabs:
+    """Room for so many matrices."""
+    n_entries = sum((last - first) * (order - first) for first, last in _slabs(order))
+    return Slabs(np.empty((n_sets, n_entries), dtype), order)
+
+
+def fill_slabs(slabs: Slabs, stack: NDArray[np.float32], weights: NDArray[np.float64], *, self_loops: bool) -> None:
+    """Weighted means of packed triangles, opened into the first slabs, in their dtype.
 
     Parameters
     ----------
     stack : (n_members, n (n + 1) / 2) float32, read once, in order.
     weights : (n_sets, n_members)
     self_loops : whether diagonals count; they are zero otherwise.
-    dtype : float32 or float64, of sums and slabs.
     """
-    n, weights = order_of(stack), weights.astype(dtype)
-    entries = np.empty((len(weights), sum((last - first) * (n - first) for first, last in _slabs(n))), dtype)
+    n, entries = slabs.order, slabs.entries[: len(weights)]
+    weights = weights.astype(entries.dtype)
     start = packed = 0
     for first, last in _slabs(n):
         slab = entries[:, start : start + (last - first) * (n - first)].reshape(len(weights), last - first, n - first)
         for row in range(first, last, _ROWS):
             rows = range(row, min(row + _ROWS, last))
             length = sum(n - i for i in rows)
-            sums = weighted_sums(weights, stack[:, packed : packed + length].astype(dtype, copy=False))
+            sums = weighted_sums(weights, stack[:, packed : packed + length].astype(entries.dtype, copy=False))
             _open_rows(sums, slab, row - first, len(rows), self_loops)
             packed += length
         _mirror(slab)
         start += slab[0].size
-    return Slabs(entries, n)
 
 
 def _slabs(n: int) -> list[tuple[int, int]]:
