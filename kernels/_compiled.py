@@ -3,7 +3,8 @@
 import functools
 import threading
 from collections.abc import Callable
-from types import FunctionType
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -33,6 +34,20 @@ class Compiled(Generic[P, R]):
     def __reduce__(self) -> str:
         return self._function.__qualname__  # to workers it goes by its name, as functions do
 
+    def cache_folder(self) -> Path | None:
+        """Where machine code is kept for later processes; None where no folder for it can be written."""
+        folder = self._dispatcher().stats.cache_path  # type: ignore[attr-defined]  # of Numba, which has no types
+        return None if folder is None else Path(folder)
+
+    def is_kept(self) -> bool:
+        """Whether machine code, no older than the source, is in the cache folder: nobody need wait for it."""
+        folder, code = self.cache_folder(), self._function.__code__
+        if folder is None:
+            return False
+        kept = folder.glob(f"*.{self._function.__qualname__}-{code.co_firstlineno}.*.nbi")
+        written = Path(code.co_filename).stat().st_mtime
+        return any(index.stat().st_mtime >= written for index in kept)
+
     def _dispatcher(self) -> Callable[..., R]:
         """What Numba makes of the function; all that it calls is compiled with it."""
         with self._lock:
@@ -59,6 +74,11 @@ def compiled(function: Callable[P, R]) -> Compiled[P, R]:
     or in the user's cache folder, and made anew in every process where neither can be written.
     """
     return Compiled(function)
+
+
+def loops_of(module: ModuleType) -> list[Compiled[..., Any]]:
+    """The compiled functions of a module."""
+    return [one for one in vars(module).values() if isinstance(one, Compiled)]
 
 
 def _with_compiled_callees(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_tempor
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, write_folder_files
+from thalgpu.engine.pipelines.permute_loops import compile_loops
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
 from thalgpu.engine.pipelines.permute_records import problem_content, read_null, write_null, write_problem
@@ -171,8 +172,11 @@ class _Run:
         for number, task in enumerate(finished, start=1):
             self._tell(task, number, 0.0)
             yield task.record
+        left = [task for task in tasks if task not in finished]
+        if left and not self.prepared.plan.gpus:
+            compile_loops(self.prepared.problem, self.progress)
         number, began = len(finished), time.perf_counter()
-        for outcome in self.workers.run(run_block_task, [task for task in tasks if task not in finished]):
+        for outcome in self.workers.run(run_block_task, left):
             record = _result(outcome)
             number += 1
             self._tell(outcome.task, number, time.perf_counter() - began)
