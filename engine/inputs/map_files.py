@@ -8,7 +8,7 @@ from thalgpu.engine.inputs.maps_images import read_images, require_no_component
 from thalgpu.engine.inputs.maps_names import listed_files, require_one_kind
 from thalgpu.engine.inputs.maps_surfaces import read_surfaces
 from thalgpu.engine.inputs.maps_tables import read_table
-from thalgpu.engine.inputs.subject_maps import SubjectMaps, settle
+from thalgpu.engine.inputs.subject_maps import MapStack
 from thalgpu.errors import InputError, UsageError
 
 _SINGLE = {"hdf5": read_hdf5, "npy": read_npy, "table": read_table}
@@ -16,7 +16,7 @@ _SINGLE = {"hdf5": read_hdf5, "npy": read_npy, "table": read_table}
 
 def read_map_files(
     maps: Sequence[Path], *, components: Sequence[int] = (1,), mask: str | None = None
-) -> tuple[SubjectMaps, ...]:
+) -> tuple[MapStack, ...]:
     """Read maps of all subjects; one record a measure.
 
     Parameters
@@ -31,11 +31,12 @@ def read_map_files(
         - a `.tsv` or `.csv`: `participant_id` first, the other columns numeric features.
 
     components : which maps of every subject's file, from 1.
-    mask : `FILE[:LABELS]` on the grid of the maps; None for all features that are not NaN in every subject.
+    mask : `FILE[:LABELS]` on the grid of the maps; None for the whole grid.
 
     Returns
     -------
-    One a component; the features of `settle`. Subjects are in the order of the files or rows.
+    One a component, as they are in the files: `settle` leaves out what cannot be tested. Subjects are in the order of
+    the files or rows.
 
     Raises
     ------
@@ -53,14 +54,14 @@ def read_map_files(
         if (kind := require_one_kind(paths)) not in ("image", "surface"):
             raise InputError(paths[0], "only images can be listed", remedy="give the array or table itself")
     if kind == "image":
-        return tuple(settle(stack) for stack in read_images(paths, components, mask))
+        return read_images(paths, components, mask)
     if kind == "surface":
-        return tuple(settle(stack) for stack in read_surfaces(paths, components, mask))
+        return read_surfaces(paths, components, mask)
     _require_single(paths)
     require_no_component(paths[0], components)
     if mask is not None:
         raise UsageError("--mask has no use for an array or a table", remedy="leave it out, and the columns too")
-    return (settle(_SINGLE[kind](paths[0])),)
+    return (_SINGLE[kind](paths[0]),)
 
 
 def _require_single(paths: Sequence[Path]) -> None:

@@ -17,7 +17,7 @@ _FIRST = "participant_id"
 def read_table(path: Path) -> MapStack:
     """A table whose first column is `participant_id` and whose others are features; a `.tsv` has tabs, a `.csv` commas.
 
-    InputError names line and column of a cell that is not a finite number.
+    A cell that is not a finite number is a flaw of its row, which names line and column.
     """
     content = read_bytes(path)
     header, *rows = _cells(path, content.data)
@@ -31,6 +31,7 @@ def read_table(path: Path) -> MapStack:
         raise InputError(path, f"column {twice[0]!r} appears twice or has no name", at=1, remedy="rename or remove it")
     line_of: dict[str, int] = {}
     values = np.empty((len(rows), len(names)))
+    flaws: dict[int, InputError] = {}
     for row, (number, cells) in zip(values, enumerate(rows, start=2), strict=True):
         if len(cells) != len(header):
             raise InputError(path, f"{len(cells)} cells under {len(header)} columns", at=number)
@@ -42,10 +43,12 @@ def read_table(path: Path) -> MapStack:
             remedy = "keep one row a participant"
             raise InputError(path, f"sub-{label} is on line {line_of[label]} already", at=number, remedy=remedy)
         line_of[label] = number
-        row[:] = [_number(path, number, name, cell) for name, cell in zip(names, cells[1:], strict=True)]
+        row[:] = [_number(cell) for cell in cells[1:]]
+        if len(bad := np.flatnonzero(~np.isfinite(row))):
+            flaws[number - 2] = _flaw(path, number, names[bad[0]], cells[bad[0] + 1])
     ids = tuple(line_of)
     words = tuple(f"sub-{label}" for label in ids)
-    return MapStack(path, list(values), words, ids, {path: content.sha256}, feature_names=names)
+    return MapStack(path, list(values), words, ids, {path: content.sha256}, feature_names=names, flaws=flaws)
 
 
 def _cells(path: Path, content: bytes) -> list[list[str]]:
@@ -68,13 +71,14 @@ def _cells(path: Path, content: bytes) -> list[list[str]]:
     return rows
 
 
-def _number(path: Path, line: int, column: str, cell: str) -> float:
-    try:
-        value = float(cell)
+def _number(cell: str) -> float:
+    """The number in a cell; NaN for anything else."""
+    try:  # float() would also take 1_000, which no other program reads as a number
+        return np.nan if "_" in cell else float(cell)
     except ValueError:
-        value = np.nan
-    # float() would also take 1_000, which no other program reads as a number
-    if not np.isfinite(value) or "_" in cell:
-        remedy = "remove the column or the participant, or fill the gap"
-        raise InputError(path, f"{cell!r} in column {column!r} is not a finite number", at=line, remedy=remedy)
-    return value
+        return np.nan
+
+
+def _flaw(path: Path, line: int, column: str, cell: str) -> InputError:
+    remedy = "remove the column or the participant, or fill the gap"
+    return InputError(path, f"{cell!r} in column {column!r} is not a finite number", at=line, remedy=remedy)

@@ -16,7 +16,7 @@ from thalgpu.engine.inputs.maps_images import require_component
 from thalgpu.engine.inputs.maps_masks import mask_values
 from thalgpu.engine.inputs.model import CiftiGrid, Region, VolumeGrid
 from thalgpu.engine.inputs.region_parts import region_from_elements
-from thalgpu.engine.inputs.subject_maps import MapStack, SubjectMaps, settle
+from thalgpu.engine.inputs.subject_maps import MapStack
 from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.store import DatasetSpec, Record, read_attributes, read_record
 from thalgpu.errors import InputError, ThalgpuWarning
@@ -25,7 +25,7 @@ _ALIGNED = re.compile(r"sub-([A-Za-z0-9]+)_(?:hemi-([LR])_)?seg-thalamus_desc-al
 _RUN_AGAIN = "run thalgpu gradients on this folder again"
 
 
-def read_gradient_maps(out: Path, components: Sequence[int], mask: str | None) -> tuple[SubjectMaps, ...]:
+def read_gradient_maps(out: Path, components: Sequence[int], mask: str | None) -> tuple[MapStack, ...]:
     """One measure a hemisphere (where these were embedded apart) and component.
 
     Parameters
@@ -36,8 +36,7 @@ def read_gradient_maps(out: Path, components: Sequence[int], mask: str | None) -
 
     Returns
     -------
-    Subjects ascending by id, the same in every measure. Features are the voxels of the thalamus that every subject's
-    scan covers; `n_source` counts all of them.
+    Subjects ascending by id, the same in every measure. Elements are the voxels of the thalamus.
 
     Raises
     ------
@@ -56,27 +55,30 @@ def read_gradient_maps(out: Path, components: Sequence[int], mask: str | None) -
     found = []
     for side, records in parts.items():
         rows, covered = _read_rows(records, components)
-        region = region_of(next(iter(records.values())), len(covered))
+        region = region_of(next(iter(records.values())), rows.shape[1])
         if mask is not None:
-            covered &= mask_values(region.grid, mask, out)[region.flat]
-            if not covered.any():
+            inside = mask_values(region.grid, mask, out)[region.flat]
+            if not inside.any():
                 raise InputError(
                     mask, f"no voxel of the thalamus of {out} is inside", remedy="give a mask that overlaps"
                 )
+            covered = [here & inside for here in covered]
         sources = {path: file_sha256(path) for path in records.values()}
         words = tuple(f"sub-{label}" for label in records)
         for position, component in enumerate(components):
             names = [f"hemi-{side}" if side else "", f"component-{component}" if several else ""]
-            stack = MapStack(
-                out,
-                list(rows[:, :, position]),
-                words,
-                tuple(records),
-                sources,
-                "_".join(name for name in names if name),
-                region,
+            found.append(
+                MapStack(
+                    out,
+                    list(rows[:, :, position]),
+                    words,
+                    tuple(records),
+                    sources,
+                    "_".join(name for name in names if name),
+                    region,
+                    covered=covered,
+                )
             )
-            found.append(settle(stack, covered))
     return tuple(found)
 
 
@@ -99,10 +101,12 @@ def _find_records(out: Path) -> dict[str, dict[str, Path]]:
     return parts
 
 
-def _read_rows(records: dict[str, Path], components: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The components of every subject, (n_subjects, n_voxels, n_components), and the voxels that all of them cover."""
+def _read_rows(
+    records: dict[str, Path], components: Sequence[int]
+) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
+    """The components of every subject, (n_subjects, n_voxels, n_components), and the voxels that each scan covers."""
     rows: list[NDArray[np.float32]] = []
-    covered: NDArray[np.bool_] | None = None
+    covered: list[NDArray[np.bool_]] = []
     first: Record | None = None
     n_unaligned = 0
     for path in records.values():
@@ -115,10 +119,8 @@ def _read_rows(records: dict[str, Path], components: Sequence[int]) -> tuple[NDA
         for component in components:
             require_component(path, component, aligned.shape[1])
         rows.append(aligned[:, [component - 1 for component in components]])
-        here = record.datasets["covered"].astype(bool)
-        covered = here if covered is None else covered & here
+        covered.append(record.datasets["covered"].astype(bool))
         n_unaligned += np.array_equal(record.datasets["rotation"], np.eye(aligned.shape[1]))
-    assert covered is not None
     if n_unaligned == len(rows):
         what = "the gradients were made with --alignment none, so that components may not mean the same in all subjects"
         warnings.warn(f"{what} — run thalgpu gradients with --alignment procrustes", ThalgpuWarning, stacklevel=4)

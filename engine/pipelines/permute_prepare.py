@@ -24,7 +24,7 @@ from thalgpu.engine.inputs.map_neighbours import mesh_files, neighbours_of
 from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.inputs.permutation_files import read_permutations
 from thalgpu.engine.inputs.regions import read_region
-from thalgpu.engine.inputs.subject_maps import SubjectMaps
+from thalgpu.engine.inputs.subject_maps import MapStack, SubjectMaps, settle_all
 from thalgpu.engine.outputs.locks import check_is_ours
 from thalgpu.engine.pipelines.nuclei import Nuclei, match_nuclei
 from thalgpu.engine.pipelines.permute_request import PermuteRequest, check_permute_request
@@ -74,16 +74,14 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
     check_is_ours(request.out)
     gpus = choose_gpus(request.gpus)
     with collect_remarks() as remarks:
-        maps = read_subject_maps(request.maps, components=request.component, mask=request.mask)
-        design, rows, hashes = _design(request, maps[0])
+        stacks = read_subject_maps(request.maps, components=request.component, mask=request.mask)
+        design, rows, hashes = _design(request, stacks[0])
+    maps = settle_all(stacks, rows)
     parts = _parts(maps)
-    values = np.hstack([one.values[list(rows)] for one in maps])
+    values = np.hstack([one.values for one in maps])
     maps = tuple(
         replace(one, values=values[:, part.start : part.stop]) for one, part in zip(maps, parts, strict=True)
     )  # views: no second copy of everything
-    if (values == values[0]).all():
-        reason = f"no feature differs between the {len(rows)} subjects of the design"
-        raise InputError(request.maps[0], reason, remedy="check that every subject's own maps were given")
     permutations = _permutations(request, design)
     problem = Problem(
         values=values,
@@ -119,7 +117,7 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
     return PermutePrepared(maps, problem, _atlas(request, maps), plan, told, sources, request.vertex_areas)
 
 
-def _design(request: PermuteRequest, maps: SubjectMaps) -> tuple[Design, Sequence[int], dict[Path, str]]:
+def _design(request: PermuteRequest, maps: MapStack) -> tuple[Design, Sequence[int], dict[Path, str]]:
     """The design, and which rows of the maps are its subjects, in its order."""
     if request.formula is None:
         return _design_of_files(request, maps)
@@ -127,7 +125,7 @@ def _design(request: PermuteRequest, maps: SubjectMaps) -> tuple[Design, Sequenc
     hashes = {request.design: table.sha256}
     ids = maps.ids
     if ids is None:
-        ids = _ids_by_order(len(maps.values), table.ids, request.design)
+        ids = _ids_by_order(len(maps.rows), table.ids, request.design)
     matched = match_subjects(ids, table, request.missing)
     # in the table's order, which a file of permutations means, and which does not depend on how the maps are named
     rows = matched.table.rows(np.argsort([table.ids.index(one) for one in matched.table.ids]).tolist())
@@ -164,7 +162,7 @@ def _ids_by_order(n_maps: int, ids: tuple[str, ...], path: Path) -> tuple[str, .
     return ids
 
 
-def _design_of_files(request: PermuteRequest, maps: SubjectMaps) -> tuple[Design, Sequence[int], dict[Path, str]]:
+def _design_of_files(request: PermuteRequest, maps: MapStack) -> tuple[Design, Sequence[int], dict[Path, str]]:
     assert request.contrasts is not None  # the request was checked
     blocks, groups = (Path(text) if text else None for text in (request.blocks, request.variance_groups))
     design = design_from_files(
@@ -172,7 +170,7 @@ def _design_of_files(request: PermuteRequest, maps: SubjectMaps) -> tuple[Design
     )
     files = (request.design, request.contrasts, request.f_tests, blocks, groups)
     hashes = {path: read_bytes(path).sha256 for path in files if path is not None}
-    n_maps, n_rows = len(maps.values), len(design.matrix)
+    n_maps, n_rows = len(maps.rows), len(design.matrix)
     if design.ids is not None and maps.ids is not None:
         return design, _rows_of(design.ids, maps.ids, request.design), hashes
     if n_maps != n_rows:
@@ -277,9 +275,10 @@ def _few(permutations: PermutationSet, tail: Tail) -> tuple[str, ...]:
 
 
 def _left_out(maps: Sequence[SubjectMaps]) -> list[str]:
-    return [
-        f"{one.name or 'maps'}: {one.n_left_out} of {one.n_source} features are not covered in every subject, or are "
-        "constant, and are not tested"
-        for one in maps
-        if one.n_left_out and one.space is not None
-    ]
+    """What is not tested, of each measure that has some."""
+    said = []
+    for one in maps:
+        why = "are not covered in every subject, or are constant" if one.space is not None else "are constant"
+        if one.n_left_out:
+            said.append(f"{one.name or 'maps'}: {one.n_left_out} of {one.n_source} features {why}, and are not tested")
+    return said

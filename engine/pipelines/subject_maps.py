@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thalgpu.engine.inputs.map_files import read_map_files
-from thalgpu.engine.inputs.subject_maps import SubjectMaps
+from thalgpu.engine.inputs.subject_maps import MapStack
 from thalgpu.engine.pipelines.gradient_maps import read_gradient_maps
 from thalgpu.errors import InputError
 
 
 def read_subject_maps(
     maps: Sequence[Path], *, components: Sequence[int] = (1,), mask: str | None = None
-) -> tuple[SubjectMaps, ...]:
+) -> tuple[MapStack, ...]:
     """Read the maps of all subjects; one record a measure, all of the same subjects in the same order.
 
     Parameters

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from thalgpu.engine.inputs.map_neighbours import neighbours_of
+from thalgpu.engine.inputs.subject_maps import settle_all
 from thalgpu.engine.outputs.stat_maps import stat_map_stem, write_stat_map
 from thalgpu.engine.pipelines.subject_maps import read_subject_maps
 from thalgpu.errors import ThalgpuWarning
@@ -20,7 +21,7 @@ def out(tmp_path_factory, thalgpu, inputs):
 
 
 def test_a_folders_components_are_the_subjects_aligned_gradients(out):
-    first, third = read_subject_maps([out], components=(1, 3))
+    first, third = settle_all(read_subject_maps([out], components=(1, 3)))
     assert first.ids == third.ids == ("01", "02", "03", "04")
     for row, label in enumerate(first.ids):
         with h5py.File(out / f"sub-{label}/func/sub-{label}_seg-thalamus_desc-aligned_gradients.h5") as file:
@@ -31,15 +32,15 @@ def test_a_folders_components_are_the_subjects_aligned_gradients(out):
 
 def test_the_folder_and_the_maps_in_it_are_the_same(out, cohort):
     files = sorted(out.glob("sub-*/func/*_stat-gradients_boldmap.nii.gz"))
-    (by_folder,) = read_subject_maps([out], components=(2,))
-    (by_files,) = read_subject_maps(files, components=(2,), mask=str(cohort / "thalamus.nii.gz"))
+    (by_folder,) = settle_all(read_subject_maps([out], components=(2,)))
+    (by_files,) = settle_all(read_subject_maps(files, components=(2,), mask=str(cohort / "thalamus.nii.gz")))
     assert by_files.ids == by_folder.ids
     assert np.array_equal(by_files.values, by_folder.values)
     assert np.array_equal(by_files.space.flat, by_folder.space.flat)
 
 
 def test_a_map_of_the_group_lies_on_the_thalamus(out, cohort, tmp_path):
-    (maps,) = read_subject_maps([out])
+    (maps,) = settle_all(read_subject_maps([out]))
     about = {"Description": "mean"}
     path, _ = write_stat_map(stat_map_stem(tmp_path, "mean", "t"), maps.values.mean(0), maps.space, "t", about=about)
     image, mask = nib.load(path), nib.load(cohort / "thalamus.nii.gz")
@@ -51,7 +52,7 @@ def test_a_map_of_the_group_lies_on_the_thalamus(out, cohort, tmp_path):
 def test_hemispheres_apart_are_two_measures(tmp_path, thalgpu, inputs):
     done = thalgpu("gradients", *inputs, "--out", tmp_path, "--workers", 1, "--hemisphere", "separate")
     assert done.exit_code == 0, done.err
-    left, right = read_subject_maps([tmp_path])
+    left, right = settle_all(read_subject_maps([tmp_path]))
     assert (left.name, right.name) == ("hemi-L", "hemi-R")
     assert left.ids == right.ids
     assert (left.space.xyz[:, 0] < 0).all()
@@ -62,4 +63,4 @@ def test_gradients_that_were_not_aligned_are_read_with_a_warning(tmp_path, thalg
     done = thalgpu("gradients", *inputs, "--out", tmp_path, "--workers", 1, "--alignment", "none")
     assert done.exit_code == 0, done.err
     with pytest.warns(ThalgpuWarning, match="--alignment none"):
-        read_subject_maps([tmp_path])
+        settle_all(read_subject_maps([tmp_path]))

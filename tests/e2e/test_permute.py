@@ -15,7 +15,7 @@ import pytest
 from thalgpu import __version__, permutation_test
 from thalgpu.engine.inference.adjacency import volume_neighbours
 from thalgpu.engine.inference.permutation_test import PermutationTest
-from thalgpu.engine.inputs.subject_maps import SubjectMaps
+from thalgpu.engine.inputs.subject_maps import SubjectMaps, settle_all
 from thalgpu.engine.pipelines import permute_page
 from thalgpu.engine.pipelines.subject_maps import read_subject_maps
 
@@ -122,7 +122,7 @@ def out(tmp_path_factory, thalgpu, people, maps) -> Path:
 
 @pytest.fixture(scope="module")
 def read(maps) -> SubjectMaps:
-    (found,) = read_subject_maps([maps])
+    (found,) = settle_all(read_subject_maps([maps]))
     return found
 
 

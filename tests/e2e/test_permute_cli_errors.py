@@ -123,7 +123,24 @@ def test_subjects_of_the_design_that_are_all_alike_are_refused(permute, study):
     people = (study / "participants.tsv").read_text().splitlines()[:-1]
     Path("people.tsv").write_text("\n".join(people))
     done = permute("--design", "people.tsv", "--missing", "drop", maps="alike.tsv")
-    assert refused(done, 4, "no feature differs between the 11 subjects"), done.err
+    assert refused(done, 4, "none of 1 features has values that differ between the 11 subjects"), done.err
+
+
+def test_maps_of_nobody_in_the_design_do_not_matter(permute, study):
+    """The last participant, in no row, has no number at one feature and alone differs at another."""
+    header, *rows = (study / "maps.tsv").read_text().splitlines()
+    cells = [row.split("\t") for row in rows]
+    for row in cells:
+        row[2] = "7"
+    cells[-1][1:3] = ["nan", "8"]
+    Path("maps.tsv").write_text("\n".join([header, *map("\t".join, cells)]))
+    people = (study / "participants.tsv").read_text().splitlines()[:-1]
+    Path("people.tsv").write_text("\n".join(people))
+    done = permute("--design", "people.tsv", "--missing", "drop", maps="maps.tsv")
+    assert done.exit_code == 0, done.err
+    assert "1 of 6 features are constant, and are not tested" in done.out
+    refusal = permute(maps="maps.tsv")
+    assert refused(refusal, 4, "'nan' in column 'f0' is not a finite number (", "maps.tsv:13)"), refusal.err
 
 
 def test_a_tail_fitted_to_few_permutations_is_remarked_on(permute):

@@ -15,6 +15,7 @@ from nibabel.gifti import GiftiDataArray, GiftiImage
 
 from thalgpu.engine.inputs.map_files import read_map_files
 from thalgpu.engine.inputs.map_neighbours import read_mesh
+from thalgpu.engine.inputs.subject_maps import settle_all
 from thalgpu.errors import InputError
 
 N, N_FEATURES = 6, 30
@@ -103,7 +104,7 @@ def damages(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_undamaged_maps_are_read(name, sound):
-    (found,) = read_map_files([sound / name])
+    (found,) = settle_all(read_map_files([sound / name]))
     assert found.values.shape == (N, N_FEATURES)
 
 
@@ -118,7 +119,7 @@ def test_undamaged_maps_are_read(name, sound):
 def test_damaged_maps_are_finite_or_an_input_error(name, damage, sound, tmp_path):
     (tmp_path / name).write_bytes(damage((sound / name).read_bytes()))
     try:
-        (found,) = read_map_files([tmp_path / name])
+        (found,) = settle_all(read_map_files([tmp_path / name]))
     except InputError as error:
         found = error
     if isinstance(found, InputError):
@@ -141,7 +142,7 @@ def test_a_damaged_list_is_an_input_error(damage, tmp_path):
     text = "# maps\nsub-0.npy\nsub-1.npy  # second\nsub-2.npy\n"
     (tmp_path / "list.txt").write_bytes(damage(text.encode()))
     with pytest.raises(InputError):  # no array can be listed, so that even a sound list ends in one
-        read_map_files([tmp_path / "list.txt"])
+        settle_all(read_map_files([tmp_path / "list.txt"]))
 
 
 @settings(

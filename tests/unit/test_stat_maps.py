@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.map_files import read_map_files
 from thalgpu.engine.inputs.model import CiftiGrid, Region, SurfaceGrid, VolumeGrid
 from thalgpu.engine.inputs.region_parts import region_from_elements
+from thalgpu.engine.inputs.subject_maps import settle_all
 from thalgpu.engine.outputs.stat_maps import stat_map_stem, write_result_table, write_stat_map
 from thalgpu.errors import ThalgpuError
 
@@ -145,7 +146,7 @@ def test_the_same_statistics_have_the_same_bytes(volume: Region, dense: Region, 
 
 def test_written_maps_are_maps_of_subjects_again(volume: Region, tmp_path: Path) -> None:
     maps = [write_stat_map(tmp_path / f"sub-{n}_map", VALUES + n, volume, "t", about=ABOUT)[0] for n in (1, 2)]
-    (found,) = read_map_files(maps)
+    (found,) = settle_all(read_map_files(maps))
     assert np.array_equal(found.values, [VALUES + 1, VALUES + 2])
     assert found.space is not None
     assert np.array_equal(found.space.flat, volume.flat)

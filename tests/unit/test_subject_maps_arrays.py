@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.map_files import read_map_files
+from thalgpu.engine.inputs.subject_maps import settle_all
 from thalgpu.errors import InputError, UsageError
 
 
@@ -26,7 +27,7 @@ def test_an_npy_is_read_as_its_numbers(order: str, dtype: str, values: NDArray[n
         np.round(10 * values) if dtype != "?" else values > 0, dtype=dtype, order="F" if order == "F" else "C"
     )
     np.save(tmp_path / "maps.npy", array)
-    (found,) = read_map_files([tmp_path / "maps.npy"])
+    (found,) = settle_all(read_map_files([tmp_path / "maps.npy"]))
     assert np.array_equal(found.values, array[:, found.kept].astype(np.float64))
     assert found.space is None
     assert found.ids is None
@@ -36,7 +37,7 @@ def test_an_npy_is_read_as_its_numbers(order: str, dtype: str, values: NDArray[n
 def test_constant_columns_are_left_out_and_counted(values: NDArray[np.float64], tmp_path: Path) -> None:
     values[:, [0, 4]] = 2.5
     np.save(tmp_path / "maps.npy", values)
-    (found,) = read_map_files([tmp_path / "maps.npy"])
+    (found,) = settle_all(read_map_files([tmp_path / "maps.npy"]))
     assert (found.n_source, found.n_left_out) == (9, 2)
     assert np.array_equal(found.kept, [1, 2, 3, 5, 6, 7, 8])
     assert np.array_equal(found.values, values[:, found.kept])
@@ -67,7 +68,7 @@ def test_the_only_matrix_of_an_hdf5_file_is_read(
     path = tmp_path / "maps.h5"
     with h5py.File(path, "w") as file:
         write(file, values)
-    (found,) = read_map_files([path])
+    (found,) = settle_all(read_map_files([path]))
     assert np.array_equal(found.values, values)
     assert found.sources == {path: hashlib.sha256(path.read_bytes()).hexdigest()}
 
@@ -75,8 +76,8 @@ def test_the_only_matrix_of_an_hdf5_file_is_read(
 def test_a_dataset_is_named_after_a_colon(values: NDArray[np.float64], tmp_path: Path) -> None:
     with h5py.File(tmp_path / "maps.h5", "w") as file:
         file["one"], file["group/two"] = values, -values
-    (one,) = read_map_files([tmp_path / "maps.h5:one"])
-    (two,) = read_map_files([tmp_path / "maps.h5:group/two"])
+    (one,) = settle_all(read_map_files([tmp_path / "maps.h5:one"]))
+    (two,) = settle_all(read_map_files([tmp_path / "maps.h5:group/two"]))
     assert np.array_equal(one.values, values)
     assert np.array_equal(two.values, -values)
 
@@ -152,7 +153,7 @@ def test_what_does_not_lie_in_the_file_as_plain_numbers_is_refused(
     with h5py.File(tmp_path / "maps.h5", "w") as file:
         write(file)
     with pytest.raises(InputError, match=message) as raised:
-        read_map_files([tmp_path / "maps.h5:maps"])
+        settle_all(read_map_files([tmp_path / "maps.h5:maps"]))
     assert "remove the file" not in str(raised.value)
 
 
@@ -160,7 +161,7 @@ def test_several_matrices_are_a_question(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "maps.h5", "w") as file:
         file["a"], file["b"] = np.ones((2, 3)), np.ones((2, 3))
     with pytest.raises(InputError, match=r"2 arrays with two axes in it \(a, b\) .* — write FILE:NAME"):
-        read_map_files([tmp_path / "maps.h5"])
+        settle_all(read_map_files([tmp_path / "maps.h5"]))
 
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
 
     np.save(tmp_path / "maps.npy", np.array([[Marker()]], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="object are not real numbers"):
-        read_map_files([tmp_path / "maps.npy"])
+        settle_all(read_map_files([tmp_path / "maps.npy"]))
     assert not (tmp_path / "executed").exists()
 
 
@@ -194,7 +195,7 @@ def test_arrays_that_are_no_maps_of_subjects_are_refused(
 ) -> None:
     np.save(tmp_path / "maps.npy", array)
     with pytest.raises(InputError, match=message):
-        read_map_files([tmp_path / "maps.npy"])
+        settle_all(read_map_files([tmp_path / "maps.npy"]))
 
 
 def test_an_npy_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
@@ -202,15 +203,15 @@ def test_an_npy_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
     raw = (tmp_path / "maps.npy").read_bytes()
     (tmp_path / "maps.npy").write_bytes(raw.replace(b"(2, 4), }       ", b"(2, 40000000), }"))
     with pytest.raises(InputError, match="its header claims 640000000 bytes, the file has 64"):
-        read_map_files([tmp_path / "maps.npy"])
+        settle_all(read_map_files([tmp_path / "maps.npy"]))
 
 
 def test_a_mask_or_a_component_of_an_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "maps.npy", np.ones((2, 4)))
     with pytest.raises(UsageError, match="--mask has no use"):
-        read_map_files([tmp_path / "maps.npy"], mask="mask.nii")
+        settle_all(read_map_files([tmp_path / "maps.npy"], mask="mask.nii"))
     with pytest.raises(InputError, match="not components"):
-        read_map_files([tmp_path / "maps.npy"], components=(1, 2))
+        settle_all(read_map_files([tmp_path / "maps.npy"], components=(1, 2)))
 
 
 TABLE = "participant_id\tleft\tright\nsub-01\t1.5\t2\n002\t-1e3\t4\n"
@@ -218,7 +219,7 @@ TABLE = "participant_id\tleft\tright\nsub-01\t1.5\t2\n002\t-1e3\t4\n"
 
 def test_a_table_gives_ids_and_names(tmp_path: Path) -> None:
     (tmp_path / "maps.tsv").write_text("\ufeff" + TABLE.replace("\n", "\r\n") + "\n\n")
-    (found,) = read_map_files([tmp_path / "maps.tsv"])
+    (found,) = settle_all(read_map_files([tmp_path / "maps.tsv"]))
     assert found.ids == ("01", "002")
     assert found.feature_names == ("left", "right")
     assert np.array_equal(found.values, np.array([[1.5, 2], [-1000, 4]]))
@@ -226,7 +227,7 @@ def test_a_table_gives_ids_and_names(tmp_path: Path) -> None:
 
 def test_a_csv_is_separated_by_commas_and_may_be_quoted(tmp_path: Path) -> None:
     (tmp_path / "maps.csv").write_text('participant_id,"left, ventral",right\n01,1,7\n02,"2",7\n')
-    (found,) = read_map_files([tmp_path / "maps.csv"])
+    (found,) = settle_all(read_map_files([tmp_path / "maps.csv"]))
     assert found.feature_names == ("left, ventral",)
     assert np.array_equal(found.values, [[1], [2]])
     assert found.n_left_out == 1
@@ -255,4 +256,4 @@ def test_a_table_that_cannot_be_used_is_refused_with_its_line(old: str, new: str
     assert old in TABLE
     (tmp_path / "maps.tsv").write_bytes(TABLE.replace(old, new, 1).encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError, match=message):
-        read_map_files([tmp_path / "maps.tsv"])
+        settle_all(read_map_files([tmp_path / "maps.tsv"]))
