@@ -27,6 +27,7 @@ from thalgpu.kernels.residual import residual
 from thalgpu.kernels.sparsify import keep_mask, row_thresholds
 from thalgpu.kernels.standardize import standardize
 from thalgpu.kernels.tfce import tfce
+from thalgpu.kernels.weighted_sums import weighted_sums
 
 RANK = 24
 """Confounds that are removed: six movements, their differences, and the squares of both."""
@@ -119,6 +120,10 @@ def _statistics(operation: Callable[..., object], *rank: int) -> Workload:
     return Workload({"R": 10_000, "q": 4, "n": 2248}, prepare)
 
 
+def _weighted_sums(xp: ModuleType, dtype: str, R: int, S: int, n: int) -> Call:
+    return partial(weighted_sums, _uniform(xp, dtype, R, S), _uniform(xp, dtype, S, n))
+
+
 def _tfce(xp: ModuleType, dtype: str, R: int, n: int) -> Call:
     maps = np.random.default_rng(3).standard_normal((R, n)).astype(dtype)
     return partial(tfce, xp.asarray(maps), xp.asarray(maps**3 / 3), *_voxels(xp, n), 0.5)
@@ -175,5 +180,6 @@ WORKLOADS: dict[str, Workload] = {
     ),
     "tfce": Workload({"R": 10_000, "n": 2248}, _tfce),
     "clusters": Workload({"R": 10_000, "n": 2248}, _clusters),
+    "weighted_sums": Workload({"R": 64, "S": 84, "n": 2_527_876}, _weighted_sums),
 }
 """By the kernel's name without its dtype."""

@@ -1,8 +1,8 @@
 """CUDA kernels: text is loaded, compiled once a device, and launched through one guarded door.
 
-The module NAME is the text of `cuda/common.cuh` followed by that of `cuda/NAME.cu`. No file includes another, so a
-cache keyed by the text is never stale. Its kernels are written out, not made by macros or templates (those are for
-`__device__` functions that kernels share), as
+The module NAME is the text of `cuda/common.cuh`, of the headers that it needs, and of `cuda/NAME.cu`, one after the
+other. No file includes another, so a cache keyed by the text is never stale. Its kernels are written out, not made by
+macros or templates (those are for `__device__` functions that kernels share), as
 
     extern "C" __global__ void __launch_bounds__(256) standardize_f32(
         const float* __restrict__ series, float* __restrict__ unit, bool* __restrict__ varies, int n_timepoints)
@@ -36,6 +36,8 @@ Watcher: TypeAlias = Callable[[str, tuple[int, ...], Callable[[], None]], None]
 """Gets "module:kernel", the grid, and what runs the kernel, which it must call."""
 
 OPTIONS = ("-std=c++17",)
+HEADERS = {"jacobi": ("rotations",), "small_eigen": ("rotations",)}
+"""Texts `cuda/NAME.cuh` that modules need besides the common one."""
 SHARED_WITHOUT_ASKING = 48 * 1024
 """Bytes of dynamic shared memory that any kernel gets; more must be asked for, and not every device has it."""
 _MAX_BLOCK = (1024, 1024, 64)
@@ -121,7 +123,8 @@ def shared_limit(namespace: ModuleType) -> int:
 @cache
 def source(module_name: str) -> str:
     """Text of a module, with `#line` marks so that compilers name its files."""
-    names = ("common.cuh", f"{module_name}.cu")
+    headers = (f"{name}.cuh" for name in ("common", *HEADERS.get(module_name, ())))
+    names = (*headers, f"{module_name}.cu")
     return "".join(f'#line 1 "{name}"\n{(_FOLDER / name).read_text(encoding="utf-8")}\n' for name in names)
 
 

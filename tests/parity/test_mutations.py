@@ -41,7 +41,18 @@ def name_of(mutation):
 
 
 def path_of(module):
-    return _cuda._FOLDER / (f"{module}.cuh" if module == "common" else f"{module}.cu")
+    header = _cuda._FOLDER / f"{module}.cuh"
+    return header if header.exists() else header.with_suffix(".cu")
+
+
+def is_header(module):
+    return path_of(module).suffix == ".cuh"
+
+
+@cache
+def text_without_common(module):
+    """The text of a module and of the headers that it needs, but for the one that all have."""
+    return "".join(path_of(name).read_text() for name in (*_cuda.HEADERS.get(module, ()), module))
 
 
 def damage(mutation, source):
@@ -77,10 +88,12 @@ def cases_of(modules):
 
 
 def modules_with(mutation):
-    """The module that is damaged; of a function that is common to all, those that call it, also through another."""
+    """The module that is damaged, those that need the header that is, or those that call the common function."""
     module, text, *_ = mutation
-    if module != "common":
+    if not is_header(module):
         return frozenset({module})
+    if module != "common":
+        return frozenset(name for name, headers in _cuda.HEADERS.items() if module in headers)
     common = path_of(module).read_text()
     *_, damaged_one = FUNCTION.findall(common[: common.index(text) + len(text)])
     bodies = dict(zip(FUNCTION.findall(common), FUNCTION.split(common)[2::2], strict=True))
@@ -89,7 +102,9 @@ def modules_with(mutation):
         calling |= found
         found |= {name for name, body in bodies.items() if any(f"{called}(" in body for called in calling)}
     return frozenset(
-        path.stem for path in _cuda._FOLDER.glob("*.cu") if any(f"{name}(" in path.read_text() for name in calling)
+        path.stem
+        for path in _cuda._FOLDER.glob("*.cu")
+        if any(f"{name}(" in text_without_common(path.stem) for name in calling)
     )
 
 
@@ -117,7 +132,7 @@ def being_built(request, emulator_cache):
             chosen = []
         elif chosen:
             runtime_library()  # once, before all that need it
-        yield {name_of(one): threads.submit(build, one) for one in chosen if one[0] != "common"}
+        yield {name_of(one): threads.submit(build, one) for one in chosen if not is_header(one[0])}
 
 
 @pytest.mark.parametrize("mutation", all_mutations(), ids=name_of)
