@@ -39,14 +39,14 @@ def solve_direct(stack: NDArray[np.float32], weights: NDArray[np.float64], recip
     if recipe.approach == "pca" and recipe.graph == "epsilon":
         raise UsageError("principal components are not defined on an epsilon graph", remedy="use dm or le")
     n = order_of(stack)
-    solutions = Solutions.empty(len(weights), n, recipe.n_components)
+    solutions = Solutions.empty(len(weights), n, recipe.n_components, np.dtype(np.float64))
     solutions.errors[:], solutions.residuals[:] = 0, 0
     for which, row in enumerate(weights):
         total = np.zeros(stack.shape[1])
         for weight, packed in zip(row, stack, strict=True):
             if weight:
                 total += weight * packed
-        mean = unpacked(total.astype(np.float32), n, self_loops=True)
+        mean = unpacked(total, n, self_loops=True)
         one = solutions[which : which + 1]
         if recipe.approach == "pca":
             _principal(mean, one)
@@ -55,7 +55,7 @@ def solve_direct(stack: NDArray[np.float32], weights: NDArray[np.float64], recip
     return solutions
 
 
-def _diffusion(mean: NDArray[np.float32], recipe: Recipe, solution: Solutions) -> None:
+def _diffusion(mean: NDArray[np.float64], recipe: Recipe, solution: Solutions) -> None:
     weights = checked_graph(mean, recipe.n_components)
     if recipe.graph == "epsilon":
         weights = epsilon_graph(weights)[0]
@@ -68,10 +68,10 @@ def _diffusion(mean: NDArray[np.float32], recipe: Recipe, solution: Solutions) -
     write_gradients(solution, root_degree[None], recipe)
 
 
-def _principal(mean: NDArray[np.float32], solution: Solutions) -> None:
+def _principal(mean: NDArray[np.float64], solution: Solutions) -> None:
     """As `thalgpu.engine.gradients.embedding.principal_components`: scores, and their variances."""
     k = solution.lambdas.shape[1]
-    centred = checked_affinity(mean, k).astype(np.float64)
+    centred = checked_affinity(mean, k).copy()
     centred -= centred.mean(axis=0)
     scatter = centred @ centred.T
     values, vectors = leading_eigenpairs(scatter, k)

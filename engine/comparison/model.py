@@ -1,6 +1,7 @@
 """What a comparison of group gradients is made of: how groups are embedded, and what comes of it."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,11 @@ class Solutions:
     ----------
     lambdas : (n_sets, k) float64
         Eigenvalues of the symmetric operator, descending, the trivial one left out.
-    gradients : (n_sets, n_voxels, k) float32
+    gradients : (n_sets, n_voxels, k) float32, or float64 where they are known that well
         Maps as an embedding reports them, scaled for the diffusion time, not aligned; their signs are arbitrary.
-    vectors : (n_sets, n_voxels, k) float32
+    vectors : (n_sets, n_voxels, k), the same dtype
         Orthonormal eigenvectors u of the symmetric operator.
-    roots : (n_sets, n_voxels) float32
+    roots : (n_sets, n_voxels), the same dtype
         M^½ of each mean, with K v = λ M v and u = M^½ v; 1 for principal components.
     totals : (n_sets,) float64
         Sum of all eigenvalues but the trivial one (1): λ / totals is the share that a component explains.
@@ -63,20 +64,21 @@ class Solutions:
     """
 
     lambdas: NDArray[np.float64]
-    gradients: NDArray[np.float32]
-    vectors: NDArray[np.float32]
-    roots: NDArray[np.float32]
+    gradients: NDArray[Any]
+    vectors: NDArray[Any]
+    roots: NDArray[Any]
     totals: NDArray[np.float64]
     errors: NDArray[np.float64]
     residuals: NDArray[np.float64]
 
     @classmethod
-    def empty(cls, n_sets: int, n_voxels: int, n_components: int) -> "Solutions":
+    def empty(cls, n_sets: int, n_voxels: int, n_components: int, dtype: np.dtype[Any]) -> "Solutions":
         """Room for so many, to be filled."""
         lambdas, errors, residuals = np.empty((3, n_sets, n_components))
-        gradients, vectors = np.empty((2, n_sets, n_voxels, n_components), dtype=np.float32)
-        roots = np.empty((n_sets, n_voxels), dtype=np.float32)
-        return cls(lambdas, gradients, vectors, roots, np.empty(n_sets), errors, residuals)
+        gradients, vectors = np.empty((2, n_sets, n_voxels, n_components), dtype)
+        return cls(
+            lambdas, gradients, vectors, np.empty((n_sets, n_voxels), dtype), np.empty(n_sets), errors, residuals
+        )
 
     def __getitem__(self, sets: slice | NDArray[np.int64]) -> "Solutions":
         """Some of the sets; a slice shares its memory."""
@@ -122,14 +124,13 @@ def write_gradients(solutions: Solutions, trivial: NDArray[np.float64], recipe: 
         D^½ of each operator, of any norm for "dm" (maps are divided by the unit vector), as it is for "le".
     """
     lengths = np.ones(len(trivial)) if recipe.approach == "le" else np.linalg.norm(trivial, axis=1)
-    inverse = (lengths[:, None] / trivial).astype(np.float32)
-    _scale(solutions.vectors, inverse, scales(solutions.lambdas, recipe).astype(np.float32), solutions.gradients)
+    dtype = solutions.vectors.dtype
+    inverse = (lengths[:, None] / trivial).astype(dtype)
+    _scale(solutions.vectors, inverse, scales(solutions.lambdas, recipe).astype(dtype), solutions.gradients)
 
 
 @compiled
-def _scale(
-    vectors: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32], scaled: NDArray[np.float32]
-) -> None:
+def _scale(vectors: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], scaled: NDArray[Any]) -> None:
     for which in range(vectors.shape[0]):
         for row in range(vectors.shape[1]):
             factor = rows[which, row]

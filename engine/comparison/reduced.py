@@ -84,7 +84,7 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
     a row among others agrees to rounding, some 1e-6 of the maps.
     """
     k = pooled.recipe.n_components
-    solutions = Solutions.empty(len(weights), pooled.n_voxels, k)
+    solutions = Solutions.empty(len(weights), pooled.n_voxels, k, np.dtype(np.float32))
     n_batches = -(-len(weights) // BATCH)
     for batch in range(n_batches):
         start, stop = batch * len(weights) // n_batches, (batch + 1) * len(weights) // n_batches

@@ -1,7 +1,7 @@
 """Packed upper triangles, row after row, opened a few rows at a time."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._compiled import compiled
 from thalgpu.kernels.weighted_sums import weighted_sums
+
+Number = TypeVar("Number", np.float32, np.float64)
 
 SLAB = 128
 """Rows of a slab."""
@@ -26,17 +28,17 @@ def order_of(stack: NDArray[np.float32]) -> int:
     return n
 
 
-def unpacked(packed: NDArray[np.float32], n: int, *, self_loops: bool) -> NDArray[np.float32]:
+def unpacked(packed: NDArray[Number], n: int, *, self_loops: bool) -> NDArray[Number]:
     """(n, n) symmetric matrix of a packed triangle; zero on its diagonal unless self-loops count."""
-    matrix = np.empty((n, n), dtype=np.float32)
+    matrix = np.empty((n, n), dtype=packed.dtype)
     _unpack(np.ascontiguousarray(packed), matrix)
     if not self_loops:
-        np.fill_diagonal(matrix, 0)
+        matrix[np.diag_indices(n)] = 0
     return matrix
 
 
 @compiled
-def _unpack(packed: NDArray[np.float32], matrix: NDArray[np.float32]) -> None:
+def _unpack(packed: NDArray[Any], matrix: NDArray[Any]) -> None:
     n = len(matrix)
     start = 0
     for row in range(n):
