@@ -1,5 +1,7 @@
 """Before any permutation of group gradients: pair subjects, choose a path by a pilot, plan."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +33,9 @@ from thalgpu.engine.pipelines.affinities import (
 from thalgpu.engine.pipelines.compare_request import CompareRequest, check_compare_request
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.plan import ComparePlan, plan_compare
-from thalgpu.errors import InputError, UsageError
+from thalgpu.errors import InputError, NumericsError, UsageError
+
+_CATEGORIES = re.compile(r"C\((.+)\)")
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def prepare_compare(request: CompareRequest) -> ComparePrepared:
     files = find_affinities(request.gradients)
     with collect_remarks() as remarks:
         groups, told = _groups(request, files)
-    chosen = comparisons(groups.labels, request.options, groups.blocks)
+    chosen = _comparisons(request, groups)
     plan = plan_compare(
         n_subjects=len(groups.ids),
         n_voxels=max(n_voxels_of(next(iter(one.records.values()))) for one in files),
@@ -137,12 +141,12 @@ def _groups(request: CompareRequest, files: tuple[AffinityFiles, ...]) -> tuple[
             )
     table = read_design_table(request.design)
     matched = match_subjects(ids, table, request.missing)
-    if request.group in request.covariates:
-        raise UsageError(f"{request.group} is the group and a covariate", remedy="leave it out of --covariates")
+    terms = [_term(name) for name in request.covariates]
+    _check_columns(request, matched.table.columns)
     design = design_from_table(
         matched.table.columns,
         matched.table.ids,
-        " + ".join([f"C(`{request.group}`)", *(f"`{name}`" for name in request.covariates)]),
+        " + ".join([f"C(`{request.group}`)", *terms]),
         (),
         (f"`{request.group}`",),
         blocks=request.blocks or None,
@@ -156,6 +160,44 @@ def _groups(request: CompareRequest, files: tuple[AffinityFiles, ...]) -> tuple[
     covariates = design.matrix[:, n_levels:] if design.matrix.shape[1] > n_levels else None
     groups = Groups(kept, labels, covariates, design.columns[n_levels:], design.blocks, table.sha256)
     return groups, (*matched.remarks, *design.remarks)
+
+
+def _column(covariate: str) -> str:
+    """The column of a covariate, which may be written C(column)."""
+    found = _CATEGORIES.fullmatch(covariate)
+    return found[1] if found else covariate
+
+
+def _term(covariate: str) -> str:
+    """A covariate as a formula has it."""
+    column = _column(covariate)
+    return f"`{column}`" if column == covariate else f"C(`{column}`)"
+
+
+def _check_columns(request: CompareRequest, columns: Mapping[str, Sequence[str]]) -> None:
+    """UsageError for a group among the covariates; InputError for a column with one value."""
+    names = [_column(name) for name in request.covariates]
+    if request.group in names:
+        raise UsageError(f"{request.group} is the group and a covariate", remedy="leave it out of --covariates")
+    for option, name in (("--group", request.group), *(("--covariates", name) for name in names)):
+        values = set(columns.get(name, ()))
+        if len(values) == 1:
+            raise InputError(
+                request.design,
+                f"all subjects have the same {name}, {values.pop()}",
+                remedy=f"give {option} a column whose values differ",
+            )
+
+
+def _comparisons(request: CompareRequest, groups: Groups) -> tuple[Comparison, ...]:
+    """Pairs and all groups; where blocks leave a comparison without permutations, the error says so."""
+    try:
+        return comparisons(groups.labels, request.options, groups.blocks)
+    except NumericsError as error:
+        if not request.blocks:
+            raise
+        remedy = "choose --blocks that hold members of several groups, or leave it out"
+        raise NumericsError(error.what, where=error.where, remedy=remedy) from error
 
 
 def _embedded(
