@@ -203,6 +203,18 @@ def test_grayordinates_give_grayordinates(permute, values, tmp_path):
     np.testing.assert_allclose(image.get_fdata(dtype=np.float32)[0], expected, rtol=2**-23)
 
 
+def test_the_effect_of_a_slope_is_a_correlation(permute, volumes, tmp_path):
+    permute(volumes.image, "--contrast", "age", "--out", tmp_path / "out")
+    written = {path.name for path in (tmp_path / "out").glob("contrast-age_stat-*.nii.gz")}
+    assert "contrast-age_stat-partialr_statmap.nii.gz" in written
+    assert "contrast-age_stat-hedgesg_statmap.nii.gz" not in written
+    found = contents(tmp_path / "out/results.h5")
+    t, r = found["contrasts/age/stat"], found["contrasts/age/partial_r"]
+    np.testing.assert_allclose(r, t / np.sqrt(t**2 + N - 3), rtol=1e-10)
+    assert (found["contrasts/age/partial_r_low"] < r).all()
+    assert (found["contrasts/age/partial_r_high"] > r).all()
+
+
 def sheet(n_rows: int, n_columns: int, mm: float) -> tuple[np.ndarray, np.ndarray]:
     """Points of a bumpy sheet, and its triangles."""
     at = np.arange(n_rows * n_columns).reshape(n_rows, n_columns)
