@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import reduce
 from typing import Any, cast
 
 import numpy as np
@@ -33,7 +32,7 @@ from thalgpu.engine.inference.model import (
     TfceGrid,
 )
 from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
-from thalgpu.engine.inference.stretches import Settling, stretches
+from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host
 
 _NOT_MAPS = frozenset(
@@ -238,7 +237,7 @@ def run_all(test: Test, n_jobs: int = 1) -> Null:
 
 def _merged(test: Test, nulls: Iterable[Null]) -> Null:
     if not test.problem.options.stop_after:
-        return reduce(merge, nulls)
+        return merge_all(nulls, merge)
     done = Settling()
     for null in nulls:
         done.take(null)

@@ -1,10 +1,15 @@
 """How permutations are cut into blocks, and when enough of them have been done."""
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.blocks import NEVER, Null, merge
 from thalgpu.kernels.glm import tie_threshold
+
+Piece = TypeVar("Piece")
 
 _FEWEST, _MOST_BLOCKS = 100, 1000
 
@@ -13,6 +18,26 @@ def stretches(n_perm: int) -> list[tuple[int, int]]:
     """[start, stop) of each block: a hundred permutations, or more where that would make above a thousand blocks."""
     size = _FEWEST * max(1, -(-n_perm // (_FEWEST * _MOST_BLOCKS)))
     return [(start, min(start + size, n_perm)) for start in range(0, n_perm, size)]
+
+
+def merge_all(pieces: Iterable[Piece], merge: Callable[[Piece, Piece], Piece]) -> Piece:
+    """Everything merged: in pairs, then pairs of pairs, so that n pieces are copied log₂ n times each and not n times.
+
+    Parameters
+    ----------
+    pieces : one or more; neighbours should follow each other. As many as log₂ n are held at a time.
+    merge : of two; associative, so that the result does not depend on the way.
+    """
+    waiting: list[tuple[int, Piece]] = []  # how many pieces each holds: falling powers of two
+    for piece in pieces:
+        size = 1
+        while waiting and waiting[-1][0] == size:
+            size, piece = 2 * size, merge(waiting.pop()[1], piece)
+        waiting.append((size, piece))
+    whole = waiting.pop()[1]
+    while waiting:
+        whole = merge(waiting.pop()[1], whole)
+    return whole
 
 
 class Settling:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
 from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe
 from thalgpu.engine.comparison.finish import finish
 from thalgpu.engine.config import config_key
-from thalgpu.engine.inference.stretches import stretches
+from thalgpu.engine.inference.stretches import merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
@@ -158,7 +157,7 @@ class _Run:
         done = list(self._records(tasks))
         if len(done) < len(tasks):
             return None
-        result = reduce(merge_blocks, map(read_block, done))
+        result = merge_all(map(read_block, sorted(done)), merge_blocks)
         write_block(whole, result, key)
         for record in done:
             record.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from thalgpu.engine.inference.finish import finish
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
 from thalgpu.engine.inference.permutation_set import plan_permutations
 from thalgpu.engine.inference.permutation_test import run_all
-from thalgpu.engine.inference.stretches import Settling
+from thalgpu.engine.inference.stretches import Settling, merge_all
 from thalgpu.engine.inference.tails import TAIL_BELOW, gamma_p, gpd_p
 from thalgpu.errors import UsageError
 
@@ -337,3 +337,28 @@ def test_stopping_early_is_refused_in_a_list_of_all_permutations(rng):
     assert (listed.source, listed.n_perm) == ("exhaustive", 1330)
     with pytest.raises(UsageError, match="all 1,330 that exist are taken"):
         replace(given, design=few, permutations=listed, options=InferenceOptions(stop_after=5))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 100])
+def test_pieces_are_merged_in_order_and_copied_log_n_times(n):
+    copied = []
+
+    def joined(one, other):
+        copied.append(len(one) + len(other))
+        return one + other
+
+    assert merge_all(([k] for k in range(n)), joined) == list(range(n))
+    assert sum(copied) <= n * np.ceil(np.log2(n))
+
+
+def test_blocks_merged_in_pairs_have_the_bits_of_blocks_merged_one_by_one(rng):
+    test = prepare_test(problem(rng, n_perm=60))
+    blocks = [run_block(test, start, start + 10) for start in range(0, 60, 10)]
+    one, other = merge_all(blocks, merge), reduce(merge, blocks)
+    assert one.stretches == other.stretches == ((0, 60),)
+    assert {name: array.tobytes() for name, array in one.maxima.items()} == {
+        name: array.tobytes() for name, array in other.maxima.items()
+    }
+    assert {name: array.tobytes() for name, array in one.counts.items()} == {
+        name: array.tobytes() for name, array in other.counts.items()
+    }
