@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_int
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import Measure, Null, merge, prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
-from thalgpu.engine.inference.stretches import Settling, stretches
+from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
@@ -23,7 +22,7 @@ from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, 
 from thalgpu.engine.pipelines.permute_loops import compile_loops
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
-from thalgpu.engine.pipelines.permute_records import problem_content, read_null, write_null, write_problem
+from thalgpu.engine.pipelines.permute_records import OF_RESULTS, problem_content, read_null, write_null, write_problem
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.permute_stage import (
     RESULT_VERSION,
@@ -97,7 +96,7 @@ def check_run(request: PermuteRequest, prepared: PermutePrepared) -> None:
     """What else `run_permute` would refuse before it starts: too small a disk, a folder of another test."""
     check_space(request.out, prepared.plan.disk_bytes)
     content = problem_content(_blocks(request.out) / "problem.h5", prepared.problem)
-    check_folder(request, config_key(RESULT_VERSION, content))
+    check_folder(request, _results_key(content, request))
 
 
 class _Run:
@@ -121,11 +120,11 @@ class _Run:
         """Blocks, then p-values, files and report."""
         request, prepared = self.request, self.prepared
         content = problem_content(self.problem, prepared.problem)
-        key = config_key(RESULT_VERSION, content)
+        key = _results_key(content, request)
         claim_folder(request, key)
         write_folder_files(request, key)
         write_problem(self.problem, prepared.problem)
-        null = self._null(content, key)
+        null = self._null(content)
         if null is not None:
             self._write(self._finish(null, content), key)
         else:
@@ -137,9 +136,9 @@ class _Run:
         """Where workers read the problem."""
         return self.folder / "problem.h5"
 
-    def _null(self, content: str, key: str) -> Null | None:
+    def _null(self, content: str) -> Null | None:
         """What all permutations left behind, from an earlier run or this one; None after a signal."""
-        whole = self.folder / "null.h5"
+        whole, key = self.folder / "null.h5", config_key(RESULT_VERSION, content)
         if is_done(whole, key):
             self.result.n_skipped = self.result.n_blocks
             return read_null(whole)
@@ -163,7 +162,7 @@ class _Run:
             return None
         if settling is not None:
             return settling.null
-        return reduce(merge, map(read_null, done))
+        return merge_all(map(read_null, sorted(done)), merge)
 
     def _records(self, tasks: Sequence[BlockTask]) -> Iterator[Path]:
         """Records of the blocks as they are found or done; fewer than all after a signal."""
@@ -230,6 +229,11 @@ class _Run:
 def _blocks(out: Path) -> Path:
     """Where the problem and the blocks' records are."""
     return out / "blocks"
+
+
+def _results_key(content: str, request: PermuteRequest) -> str:
+    """Identity of the folder's results: the same permutations end in other p-values with another tail."""
+    return config_key(RESULT_VERSION, content, [getattr(request.options, name) for name in OF_RESULTS])
 
 
 def _remove_blocks(out: Path) -> None:

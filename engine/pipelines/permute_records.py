@@ -13,12 +13,17 @@ from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, N
 from thalgpu.engine.inference.permutation_set import PermutationSet, permutations_from_file, plan_permutations
 from thalgpu.engine.outputs.store import DatasetSpec, Record, read_attributes, read_record, record_content, write_record
 
+OF_RESULTS = ("tail", "fdr")
+"""Options that turn what permutations leave behind into p-values, and change nothing before."""
 _KEY = "problem"
 _NULL_KINDS = ("maxima", "counts", "first_hits")
 
 
 def write_problem(path: Path, problem: Problem) -> str:
-    """Write all that a worker needs; returns the SHA-256 of the content, which is the problem's identity."""
+    """Write all that a worker needs; returns the SHA-256 of the content, which is the problem's identity.
+
+    Options that matter once all permutations are done are no part of it: others can be tried on the same permutations.
+    """
     return write_record(path, *_written(problem), key=_KEY)
 
 
@@ -47,7 +52,7 @@ def _written(problem: Problem) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
     attributes = {
         "columns": design.columns,
         "contrasts": [[one.name, one.label, one.kind, len(one.weights)] for one in design.contrasts],
-        "options": asdict(problem.options),
+        "options": {name: value for name, value in asdict(problem.options).items() if name not in OF_RESULTS},
         "parts": [[part.name, part.start, part.stop] for part in problem.parts],
         "neighbours": [which[id(graph)] for graph in problem.neighbours],
         "cluster_neighbours": [which[id(graph)] for graph in problem.cluster_neighbours],
@@ -58,7 +63,7 @@ def _written(problem: Problem) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 def read_problem(path: Path) -> tuple[Problem, str]:
-    """The problem of a record, and the SHA-256 of its content."""
+    """The problem of a record, its tail and fdr the default, and the SHA-256 of its content."""
     record = read_all(path)
     about, found = record.attributes, record.datasets
     contrasts, row = [], 0

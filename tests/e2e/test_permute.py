@@ -295,7 +295,15 @@ def test_a_second_run_verifies_everything_and_changes_no_byte(out, people, maps,
 
 
 @pytest.mark.parametrize(
-    "options", [("--n-perm", 200), ("--seed", 4), ("--two-sided",), ("--component", 2), ("--formula", "group")]
+    "options",
+    [
+        ("--n-perm", 200),
+        ("--seed", 4),
+        ("--two-sided",),
+        ("--tail", "gamma"),
+        ("--component", 2),
+        ("--formula", "group"),
+    ],
 )
 def test_another_test_in_the_same_folder_is_refused_and_the_folder_stays_as_it_is(out, permute, maps, options):
     before = digests(out)
@@ -312,6 +320,18 @@ def test_overwriting_leaves_what_a_new_folder_would_hold(out, permute, maps, tmp
     assert permute(maps, copy, *other, "--overwrite").exit_code == 0
     assert permute(maps, tmp_path / "new", *other).exit_code == 0
     assert digests(copy) == digests(tmp_path / "new")
+
+
+def test_another_tail_is_fitted_to_the_same_permutations_without_doing_them_again(out, permute, maps, tmp_path):
+    copy, other = shutil.copytree(out, tmp_path / "copy"), ("--tail", "gamma", "--fdr", "bky")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thalgpu.engine.pipelines.permute.run_block_task", lambda task: 1 / 0)
+        done = permute(maps, copy, *other, "--overwrite")
+    assert done.exit_code == 0, done.err
+    assert "(3 verified, not computed again)" in done.out
+    assert permute(maps, tmp_path / "new", *other).exit_code == 0
+    assert digests(copy) == digests(tmp_path / "new")
+    assert digests(copy) != digests(out)
 
 
 def test_an_overwriting_run_that_is_stopped_leaves_no_result_of_the_earlier_test(out, permute, maps, tmp_path):
