@@ -131,9 +131,9 @@ def run_block(study: Study, number: int, observed: dict[Measure, Floats], start:
     """Permutations start … stop − 1 of a comparison: their maxima, and how often they reach what was observed."""
     batch = solve_features(study, number, range(start, stop))
     measures = _measures(study, number, batch.features)
-    if start == 0:  # the groups as they are, whichever path was taken
-        for measure, values in measures.items():
-            values[0] = observed[measure]
+    same = study.comparisons[number].unchanged(range(start, stop))
+    for measure, values in measures.items():  # what is equal in theory is so to the bit, whichever path was taken
+        values[same] = observed[measure]
     maxima, counts = {}, {}
     for measure, values in measures.items():
         magnitudes = np.abs(values)

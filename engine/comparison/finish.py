@@ -58,13 +58,19 @@ def _part(study: Study, number: int, observed: dict[Measure, Floats], result: Bl
             measure: values,
             f"p{ending}": p,
             f"p_fdr{ending}": false_discovery(p),
-            f"p_fwe{ending}": familywise(reached / study.units(number, part), maxima[i]),
+            f"p_fwe{ending}": _familywise(reached / study.units(number, part), maxima[i]),
         }
         if is_map:
             units = _units(study, number, measure)
             joint = joint_maxima(list(maxima[: len(units)] / units[:, None]))
-            maps[f"p_fwe_joint{ending}"] = familywise(reached / units[i], joint)
+            maps[f"p_fwe_joint{ending}"] = _familywise(reached / units[i], joint)
     return PartResult(part, maps, null)
+
+
+def _familywise(reached: Floats, maxima: Floats) -> Floats:
+    """`familywise` in units of the largest maximum: gradients are small, and 1e-12 is a tie to it."""
+    largest = maxima.max() or 1.0
+    return familywise(reached / largest, maxima / largest)
 
 
 def _units(study: Study, number: int, measure: Measure) -> Floats:

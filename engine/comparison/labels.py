@@ -58,13 +58,26 @@ class Comparison:
         -------
         (n_chosen, n_groups, n_subjects) float64, rows that sum to 1
         """
-        rows = np.concatenate([self.permutations.rows(number, number + 1)[0] for number in chosen])
-        codes = self.codes[rows]
-        weights = np.zeros((len(rows), len(self.groups), n_subjects))
+        codes = self._permuted(chosen)
+        weights = np.zeros((len(codes), len(self.groups), n_subjects))
         for group in range(len(self.groups)):
             inside = codes == group
             weights[:, group, self.members] = inside / inside.sum(axis=1, keepdims=True)
         return weights
+
+    def unchanged(self, chosen: Sequence[int]) -> NDArray[np.bool_]:
+        """(n_chosen,) permutations that leave all members together who were, even if under another group's name."""
+        n_groups = len(self.groups)
+        both = self.codes * n_groups + self._permuted(chosen)
+        occurring = (both[:, :, None] == np.arange(n_groups**2)).any(axis=1)
+        unchanged: NDArray[np.bool_] = occurring.sum(axis=1) == n_groups
+        return unchanged
+
+    def _permuted(self, chosen: Sequence[int]) -> NDArray[np.int64]:
+        """(n_chosen, n_members) number of each one's group."""
+        rows = np.concatenate([self.permutations.rows(number, number + 1)[0] for number in chosen])
+        permuted: NDArray[np.int64] = self.codes[rows]
+        return permuted
 
 
 def comparisons(

@@ -52,6 +52,8 @@ def check_compare_request(request: CompareRequest) -> None:
     check_options(request.options)
     if not 0 < request.eig_tol <= 1:
         raise UsageError(f"eig_tol {request.eig_tol:g} is not possible", remedy="it must be more than 0, at most 1")
+    if request.options.tfce_grid == "randomise":
+        raise UsageError("randomise's TFCE grid is made for t", remedy="use --tfce-grid exact, palm or nilearn")
     if request.tfce_connectivity not in (6, 18, 26):
         raise UsageError(
             f"tfce_connectivity {request.tfce_connectivity} is not possible", remedy="it must be 6, 18 or 26"

@@ -71,6 +71,19 @@ def test_weights_of_chosen_permutations_are_those_of_all_of_them():
     np.testing.assert_array_equal(one.weights([7, 3, 59], len(LABELS)), whole[[7, 3, 59]])
 
 
+@pytest.mark.parametrize(
+    "labels", [("a", "a", "b", "b"), ("a", "a", "b", "b", "b"), ("a", "a", "b", "b", "c", "c", "c")]
+)
+def test_permutations_that_leave_members_together_are_recognised(labels):
+    for one in of(labels, n_perm=0):
+        weights = one.weights(range(one.permutations.n_perm), len(labels))
+        parts = [{tuple(row) for row in groups} for groups in weights]
+        expected = [part == parts[0] for part in parts]
+        np.testing.assert_array_equal(one.unchanged(range(len(parts))), expected)
+        sizes = [labels.count(group) for group in one.groups]
+        assert sum(expected) == (2 if sizes[0] == sizes[1] else 1), "two groups of one size can exchange their names"
+
+
 def test_shares_are_of_the_members():
     np.testing.assert_allclose(of()[3].shares, [4 / 9, 3 / 9, 2 / 9])
     np.testing.assert_allclose(of()[1].shares, [4 / 6, 2 / 6])
