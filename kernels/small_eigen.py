@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.errors import NumericsError
-from thalgpu.kernels._namespace import Array
+from thalgpu.kernels._cuda import int32, launch, shared_limit
+from thalgpu.kernels._namespace import Array, get_namespace, is_device, to_host
+from thalgpu.kernels._stacks import require_solved
 
-TOLERANCE = 3e-5
+TOLERANCE = 5e-5
 """Largest accepted ‖A y − λ M y‖ / λ of a pair: what float32 products can reach."""
 MAX_ITERATIONS = 30
 LEAST_DISTANCE = 0.3
@@ -14,6 +16,16 @@ LEAST_DISTANCE = 0.3
 larger than its direction is worth."""
 _CHUNK = 8
 """Matrices worked on together, so that they stay in the cache."""
+
+LARGEST_BLOCK = 64
+"""Most vectors that are iterated together on a device."""
+LARGEST_PENCIL = 128
+"""Most rows of a problem of `ritz_pairs` on a device."""
+_ROTATIONS, _GROUP = 128, 8
+"""Numbers that rotations need beside the matrices; vectors that a thread multiplies at once."""
+_MOST_WARPS = 8
+_A_LAUNCH = 1024
+"""Problems solved at once, so that what does not fit into shared memory takes little room elsewhere."""
 
 
 def small_eigen(
@@ -38,6 +50,7 @@ def small_eigen(
         Pairs that must converge.
     n_block : int
         Vectors that are iterated together, n_wanted <= n_block <= r; spare ones speed up the last of those wanted.
+        On a device at most 64.
     tolerance : float
         Largest accepted ‖A y − λ M y‖ / λ.
     max_iterations : int
@@ -62,9 +75,19 @@ def small_eigen(
     Block Davidson's method (1975, doi:10.1016/0021-9991(75)90065-0) without growth: each round solves the problem
     inside the block (Rayleigh–Ritz, float64), and moves each vector by its residual over the distance of its value
     from the diagonal, along the unit vectors outside of the block. Each matrix is worked on by itself, and leaves when
-    its wanted pairs have converged: its bits do not depend on the others in the batch.
+    its wanted pairs have converged: its bits do not depend on the others in the batch. On a device one block a matrix
+    does the same, and Jacobi's method solves the problem inside the block: pairs agree as their residuals allow, to
+    ‖r‖² in the values and ‖r‖ over the gap in the vectors, whose signs are free.
     """
-    batch, r = _checked_shape(matrices, metrics, n_wanted, n_block)
+    _check_shapes(matrices, metrics, n_wanted, n_block)
+    solve = _on_device if is_device(matrices) else _on_host
+    return solve(matrices, metrics, n_wanted, n_block, tolerance, max_iterations)
+
+
+def _on_host(
+    matrices: Array, metrics: Array | None, n_wanted: int, n_block: int, tolerance: float, max_iterations: int
+) -> tuple[Array, Array, Array]:
+    batch, r, _ = matrices.shape
     values, residuals = np.empty((batch, n_block)), np.empty((batch, n_block))
     vectors = np.empty((batch, r, n_block), dtype=matrices.dtype)
     for start in range(0, batch, _CHUNK):
@@ -112,13 +135,56 @@ def _iterated(
     return done
 
 
+def _on_device(
+    matrices: Array, metrics: Array | None, n_wanted: int, n_block: int, tolerance: float, max_iterations: int
+) -> tuple[Array, Array, Array]:
+    if n_block > LARGEST_BLOCK:
+        raise NumericsError(f"a device iterates at most {LARGEST_BLOCK} vectors together, not {n_block}")
+    xp = get_namespace(matrices)
+    batch, r, _ = matrices.shape
+    matrices = xp.ascontiguousarray(matrices)
+    metrics_given = matrices if metrics is None else xp.ascontiguousarray(metrics)
+    values, residuals = xp.empty((batch, n_block), np.float64), xp.empty((batch, n_block), np.float64)
+    vectors, status = xp.empty((batch, r, n_block), matrices.dtype), xp.empty(batch, np.int32)
+    n_groups = -(-n_block // _GROUP)
+    n_spaces = 2 if metrics is None else 3  # vectors, images, and what the metric makes of vectors
+    space = -(-n_spaces * r * (n_groups * _GROUP + 1) * matrices.itemsize // 8)
+    numbers = _pencil_numbers(n_block), space
+    n_kept = sum(8 * sum(numbers[: kept + 1]) <= shared_limit(xp) for kept in range(2))
+    n_elsewhere = sum(numbers[n_kept:])
+    work = xp.empty((min(batch, _A_LAUNCH), n_elsewhere), np.float64)
+    for start in range(0, batch, _A_LAUNCH):
+        part = slice(start, start + _A_LAUNCH)
+        launch(
+            "small_eigen",
+            f"small_eigen_f{8 * matrices.itemsize}",
+            grid=len(status[part]),
+            block=32 * min(_MOST_WARPS, -(-r * n_groups // 32)),
+            args=(
+                *(matrices[part], metrics_given[part], values[part], vectors[part], residuals[part], status[part]),
+                *(work, np.int64(n_elsewhere), np.float64(tolerance)),
+                *int32(r, n_block, n_wanted, max_iterations, n_kept),
+                np.bool_(metrics is not None),
+            ),
+            shared_bytes=8 * sum(numbers[:n_kept]),
+        )
+    require_solved("matrices", to_host(status))
+    return values, vectors, residuals
+
+
+def _pencil_numbers(m: int) -> int:
+    """Numbers of float64 that a problem of m rows takes while it is solved."""
+    even = m + m % 2
+    return _ROTATIONS + 2 * even * (even + 1) + 2 * m * m + 4 * m
+
+
 def ritz_pairs(projected: Array, gram: Array, /) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """All pairs of H z = λ G z of each of many small problems: what a subspace holds of an operator.
 
     Parameters
     ----------
     projected : (batch, m, m) float64
-        Symmetric H.
+        Symmetric H; on a device m is at most 128.
     gram : (batch, m, m) float64
         Symmetric positive G.
 
@@ -133,10 +199,20 @@ def ritz_pairs(projected: Array, gram: Array, /) -> tuple[NDArray[np.float64], N
     ------
     NumericsError
         H or G not finite, or vectors of which G says that they are linearly dependent.
+
+    Notes
+    -----
+    By Cholesky's triangle of G (Golub and Van Loan 2013, section 8.7), and LAPACK on the host or Jacobi's rotations on
+    a device: vectors agree but for their signs, and for the basis inside equal values.
     """
-    root = 1 / np.sqrt(np.diagonal(gram, axis1=1, axis2=2))
-    if not np.isfinite(root).all() or not np.isfinite(projected).all():
+    return (_ritz_on_device if is_device(projected) else _ritz_on_host)(projected, gram)
+
+
+def _ritz_on_host(projected: Array, gram: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    squares = np.diagonal(gram, axis1=1, axis2=2)
+    if not ((squares > 0) & (squares < np.inf)).all() or not np.isfinite(projected).all():
         raise NumericsError("a small eigenvalue problem is not finite, or its metric is not positive")
+    root = 1 / np.sqrt(squares)
     try:
         triangle = np.linalg.cholesky(gram * root[:, :, None] * root[:, None, :])
     except np.linalg.LinAlgError as error:
@@ -146,13 +222,40 @@ def ritz_pairs(projected: Array, gram: Array, /) -> tuple[NDArray[np.float64], N
     return values[:, ::-1].copy(), inverse.transpose(0, 2, 1) @ vectors[:, :, ::-1]
 
 
+def _ritz_on_device(projected: Array, gram: Array) -> tuple[Array, Array]:
+    xp = get_namespace(projected, gram)
+    batch, m, _ = projected.shape
+    if m > LARGEST_PENCIL:
+        raise NumericsError(f"a device solves small problems of at most {LARGEST_PENCIL} rows, not {m}")
+    projected, gram = xp.ascontiguousarray(projected), xp.ascontiguousarray(gram)
+    values, vectors, status = xp.empty((batch, m)), xp.empty((batch, m, m)), xp.empty(batch, np.int32)
+    numbers = _pencil_numbers(m)
+    n_elsewhere = 0 if 8 * numbers <= shared_limit(xp) else numbers
+    work = xp.empty((min(batch, _A_LAUNCH), n_elsewhere))
+    for start in range(0, batch, _A_LAUNCH):
+        part = slice(start, start + _A_LAUNCH)
+        launch(
+            "small_eigen",
+            "ritz_pairs_f64",
+            grid=len(status[part]),
+            block=32 * min(_MOST_WARPS, -(-m // 4)),
+            args=(
+                *(projected[part], gram[part], values[part], vectors[part], status[part], work),
+                *(np.int64(n_elsewhere), *int32(m)),
+            ),
+            shared_bytes=0 if n_elsewhere else 8 * numbers,
+        )
+    require_solved("problems", to_host(status))
+    return values, vectors
+
+
 def _gram(left: Array, right: Array) -> NDArray[np.float64]:
     """(batch, m, m) products of two blocks, symmetric."""
     products = left.transpose(0, 2, 1).astype(np.float64) @ right.astype(np.float64)
     return np.asarray((products + products.transpose(0, 2, 1)) / 2)
 
 
-def _checked_shape(matrices: Array, metrics: Array | None, n_wanted: int, n_block: int) -> tuple[int, int]:
+def _check_shapes(matrices: Array, metrics: Array | None, n_wanted: int, n_block: int) -> None:
     if (
         matrices.ndim != 3
         or matrices.shape[1] != matrices.shape[2]
@@ -163,4 +266,3 @@ def _checked_shape(matrices: Array, metrics: Array | None, n_wanted: int, n_bloc
         raise NumericsError(f"metrics of shape {metrics.shape} do not fit matrices of shape {matrices.shape}")
     if not 1 <= n_wanted <= n_block <= matrices.shape[1]:
         raise NumericsError(f"{n_wanted} of {n_block} pairs asked of matrices with {matrices.shape[1]} rows")
-    return len(matrices), matrices.shape[1]

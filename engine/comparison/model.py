@@ -111,8 +111,8 @@ def scales(lambdas: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
     return np.asarray(lambdas**recipe.diffusion_time)
 
 
-CONNECTED = 1e-6
-"""Distance of an eigenvalue from 1 at which float32 sums cannot tell it from 1."""
+CONNECTED = 1e-5
+"""Distance of an eigenvalue from 1 at which sums in single precision cannot tell it from 1."""
 
 
 def write_gradients(solutions: Solutions, trivial: NDArray[np.float64], recipe: Recipe) -> None:
