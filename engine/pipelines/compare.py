@@ -1,7 +1,6 @@
 """`thalgpu compare`: group gradients re-estimated inside every permutation, in blocks on any workers."""
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from thalgpu.engine.inference.stretches import merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.block_runs import block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.compare_folder import claim_folder, write_folder_files
 from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, write_outputs
 from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded, prepare_compare
@@ -154,7 +154,9 @@ class _Run:
             for cut in cuts
         ]
         self.progress(Event("stage", comparison.name, total=len(tasks)))
-        done = list(self._records(tasks))
+        found, left = found_and_left(tasks)
+        self.result.n_skipped += len(found)
+        done = list(block_records(run_compare_task, found, left, self.workers, self.progress))
         if len(done) < len(tasks):
             return None
         result = merge_all(map(read_block, sorted(done)), merge_blocks)
@@ -163,30 +165,12 @@ class _Run:
             record.unlink(missing_ok=True)
         return result
 
-    def _records(self, tasks: Sequence[CompareTask]) -> Iterator[Path]:
-        """Records of the blocks as they are found or done; fewer than all after a signal."""
-        finished = [task for task in tasks if is_done(task.record, task.key)]
-        self.result.n_skipped += len(finished)
-        for task in finished:
-            yield task.record
-        number, began = len(finished), time.perf_counter()
-        for outcome in self.workers.run(run_compare_task, [task for task in tasks if task not in finished]):
-            if outcome.result is None:
-                raise outcome.error or AssertionError("a block ended without result and error")
-            number += 1
-            text = f"{outcome.task.start + 1:,}–{outcome.task.stop:,}"
-            self.progress(Event("step", text, number, len(tasks), time.perf_counter() - began))
-            began = time.perf_counter()
-            yield outcome.result
-
     def _verified(self, embedded: Embedded, path: Path, number: int) -> NDArray[np.float64] | None:
         """Largest error of a random sample against the exact path; zeros where every permutation took that."""
         if embedded.study.path != "reduced":
             return np.zeros(embedded.study.template.shape[1])
         for outcome in self.workers.run(run_verify_task, [VerifyTask(path, embedded.key, number)]):
-            if outcome.result is None:
-                raise outcome.error or AssertionError("a task ended without result and error")
-            return outcome.result
+            return result_of(outcome)
         return None
 
     def _write(self, key: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from thalgpu.engine.cluster.executor import Outcome, Result, Task, Workers
+from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_interrupts
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import Measure, Null, merge, prepare_test
@@ -18,6 +18,7 @@ from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.block_runs import block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, write_folder_files
 from thalgpu.engine.pipelines.permute_loops import compile_loops
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
@@ -33,7 +34,6 @@ from thalgpu.engine.pipelines.permute_stage import (
     run_values_task,
 )
 from thalgpu.engine.progress import Event, Progress, silent
-from thalgpu.errors import ResourceError
 
 
 @dataclass
@@ -166,24 +166,11 @@ class _Run:
 
     def _records(self, tasks: Sequence[BlockTask]) -> Iterator[Path]:
         """Records of the blocks as they are found or done; fewer than all after a signal."""
-        finished = [task for task in tasks if is_done(task.record, task.key)]
-        self.result.n_skipped = len(finished)
-        for number, task in enumerate(finished, start=1):
-            self._tell(task, number, 0.0)
-            yield task.record
-        left = [task for task in tasks if task not in finished]
+        found, left = found_and_left(tasks)
+        self.result.n_skipped = len(found)
         if left and not self.prepared.plan.gpus:
             compile_loops(self.prepared.problem, self.progress)
-        number, began = len(finished), time.perf_counter()
-        for outcome in self.workers.run(run_block_task, left):
-            record = _result(outcome)
-            number += 1
-            self._tell(outcome.task, number, time.perf_counter() - began)
-            began = time.perf_counter()
-            yield record
-
-    def _tell(self, task: BlockTask, number: int, seconds: float) -> None:
-        self.progress(Event("step", f"{task.start + 1:,}–{task.stop:,}", number, len(self.cuts), seconds))
+        return block_records(run_block_task, found, left, self.workers, self.progress)
 
     def _record(self, start: int) -> Path:
         return self.folder / f"block-{start:010d}.h5"
@@ -209,7 +196,7 @@ class _Run:
         tasks = [ValuesTask(self.problem, content, *cut, measure, contrast, features) for cut in cuts]
         found: dict[int, NDArray[np.float64]] = {}
         for outcome in self.workers.run(run_values_task, tasks):
-            found[outcome.task.start] = _result(outcome)
+            found[outcome.task.start] = result_of(outcome)
         if len(found) < len(tasks):
             raise Interrupted(self.interrupts.signal_number or 0)
         return np.concatenate([found[start] for start in sorted(found)])
@@ -240,12 +227,3 @@ def _remove_blocks(out: Path) -> None:
     with disk_errors(out):
         for path in _blocks(out).glob("block-*.h5"):
             path.unlink(missing_ok=True)
-
-
-def _result(outcome: Outcome[Task, Result]) -> Result:
-    """What came of a block; its error otherwise."""
-    if isinstance(outcome.error, MemoryError):
-        raise ResourceError("out of memory", remedy="use fewer --workers, or test fewer components at once")
-    if outcome.result is None:
-        raise outcome.error or AssertionError("a block ended without result and error")
-    return outcome.result
