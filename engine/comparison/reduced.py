@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.comparison.errors import reduced_errors, tail_spread
+from thalgpu.engine.comparison.factored import Factored, factored
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.kernels._compiled import compiled
 from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
-from thalgpu.kernels.weighted_sums import weighted_sums
 
 Floats = NDArray[np.float64]
 
 BATCH = 128
-"""Sets of weights worked on together, at most; a call is cut into equal batches."""
+"""Sets of weights worked on together, at most; a call is cut into equal, even batches."""
 SPARE = 5
 """Components beyond those wanted."""
 _PANEL = 3200
@@ -85,10 +85,10 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
     """
     k = pooled.recipe.n_components
     solutions = Solutions.empty(len(weights), pooled.n_voxels, k, np.dtype(np.float32))
-    n_batches = -(-len(weights) // BATCH)
-    for batch in range(n_batches):
-        start, stop = batch * len(weights) // n_batches, (batch + 1) * len(weights) // n_batches
-        for offset, block in reduced_blocks(pooled, weights[start:stop]):
+    n_batches = max(1, -(-len(weights) // BATCH))
+    size = 2 * -(-len(weights) // (2 * n_batches))  # even: pairs of groups stay together
+    for start in range(0, len(weights), size):
+        for offset, block in reduced_blocks(pooled, weights[start : start + size]):
             part = solutions[start + offset : start + offset + len(block.lambdas)]
             part.lambdas[:] = block.lambdas[:, :k]
             np.matmul(block.columns, block.turn[:, :, :k].astype(np.float32), out=part.vectors)
@@ -100,17 +100,18 @@ def solve_reduced(pooled: Pooled, weights: NDArray[np.float64]) -> Solutions:
 
 def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tuple[int, Block]]:
     """One batch of at most `BATCH` sets of weights: place of the first of a chunk, and its components, one by one."""
+    plan = factored(weights, np.dtype(np.float32))
     degrees = require_positive(weights @ pooled.degrees)
     first = degrees**-pooled.recipe.power
     n_wanted = pooled.recipe.n_components + 1
     _, small, residuals = small_eigen(
-        _projected(weights, pooled.projections),
-        _projected(weights, pooled.metrics),
+        _projected(plan, pooled.projections),
+        _projected(plan, pooled.metrics),
         n_wanted,
         min(n_wanted + SPARE, pooled.rank),
     )
     small[:, :, 0] = (first * pooled.metric).astype(np.float32) @ pooled.basis  # the trivial vector is known better
-    images = _images(weights, pooled, small)
+    images = _images(plan, pooled, small)
     diagonals = weights @ pooled.diagonals
     spread = tail_spread(weights, pooled.lambdas[-1], pooled.tail)
     for start in range(0, len(weights), _CHUNK):
@@ -123,23 +124,22 @@ def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tup
         )
 
 
-def _projected(weights: NDArray[np.float64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
+def _projected(weights: Factored, stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n_sets, rank, rank) weighted sums of small matrices."""
     rank = stack.shape[1]
-    sums: NDArray[np.float32] = weighted_sums(weights, stack.reshape(-1, rank * rank))
-    return sums.reshape(-1, rank, rank)
+    return weights.sums(stack.reshape(-1, rank * rank)).reshape(-1, rank, rank)
 
 
-def _images(weights: NDArray[np.float64], pooled: Pooled, small: NDArray[np.float32]) -> NDArray[np.float32]:
+def _images(weights: Factored, pooled: Pooled, small: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n_sets, n_voxels, n_block): F_w times the vectors of each set of weights, a panel of voxels at a time."""
     n_voxels, rank = pooled.basis.shape
-    step, single = max(1, _PANEL // rank), weights.astype(np.float32)
+    step = max(1, _PANEL // rank)
     rows = pooled.images.reshape(-1, n_voxels * rank)
-    images = np.empty((len(weights), n_voxels, small.shape[2]), dtype=np.float32)
+    images = np.empty((weights.n_sets, n_voxels, small.shape[2]), dtype=np.float32)
     for start in range(0, n_voxels, step):
         panel = slice(start, min(start + step, n_voxels))
-        sums = weighted_sums(single, rows[:, panel.start * rank : panel.stop * rank])
-        np.matmul(sums.reshape(len(weights), -1, rank), small, out=images[:, panel])
+        sums = weights.sums(rows[:, panel.start * rank : panel.stop * rank])
+        np.matmul(sums.reshape(weights.n_sets, -1, rank), small, out=images[:, panel])
     return images
 
 

@@ -6,14 +6,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.comparison.factored import factored
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._compiled import compiled
-from thalgpu.kernels.weighted_sums import weighted_sums
 
 Number = TypeVar("Number", np.float32, np.float64)
 
 SLAB = 128
 """Rows of a slab."""
+_WIDTH = 16
+"""Products with so many vectors cost no more than with a few less."""
 _ROWS = 4
 """Rows that are summed at a time, so that the sums of a batch stay in the cache until they are in their slabs."""
 _BLOCK = 64
@@ -67,6 +69,8 @@ class Slabs:
 
     def times(self, which: int, vectors: NDArray[Any]) -> NDArray[Any]:
         """(n, m) product of one of the matrices with (n, m) vectors."""
+        m = vectors.shape[1]
+        vectors = np.pad(vectors, ((0, 0), (0, -m % _WIDTH)))
         product = np.zeros_like(vectors)
         start = 0
         for first, last in _slabs(self.order):
@@ -76,7 +80,7 @@ class Slabs:
             if last < self.order:
                 product[last:] += slab[:, last - first :].T @ vectors[first:last]
             start += size
-        return product
+        return product[:, :m]
 
 
 def empty_slabs(n_sets: int, order: int, dtype: np.dtype[Any]) -> Slabs:
@@ -95,15 +99,14 @@ def fill_slabs(slabs: Slabs, stack: NDArray[np.float32], weights: NDArray[np.flo
     self_loops : whether diagonals count; they are zero otherwise.
     """
     n, entries = slabs.order, slabs.entries[: len(weights)]
-    weights = weights.astype(entries.dtype)
+    plan = factored(weights, entries.dtype)
     start = packed = 0
     for first, last in _slabs(n):
         slab = entries[:, start : start + (last - first) * (n - first)].reshape(len(weights), last - first, n - first)
         for row in range(first, last, _ROWS):
             rows = range(row, min(row + _ROWS, last))
             length = sum(n - i for i in rows)
-            sums = weighted_sums(weights, stack[:, packed : packed + length].astype(entries.dtype, copy=False))
-            _open_rows(sums, slab, row - first, len(rows), self_loops)
+            _open_rows(plan.sums(stack[:, packed : packed + length]), slab, row - first, len(rows), self_loops)
             packed += length
         _mirror(slab)
         start += slab[0].size
