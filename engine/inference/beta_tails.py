@@ -1,4 +1,4 @@
-"""Tails of t and F that never vanish: p-values, and z of equal p, also where p is too small for a float."""
+"""z with the p of t and F, also where p is too small for a float."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +33,6 @@ def z_of_f(f: Floats, rank: float, df: Floats) -> Floats:
     z[above] = -_quantile(0.0, a[above], b[above], odds[above])
     z[~above] = _quantile(0.0, b[~above], a[~above], 1 / odds[~above])
     return z
-
-
-def p_of_t(t: Floats, df: Floats) -> Floats:
-    """P(T >= t)."""
-    return np.asarray(special.stdtr(df, -t))
-
-
-def p_of_f(f: Floats, rank: float, df: Floats) -> Floats:
-    """P(F' >= F)."""
-    return np.asarray(special.betainc(0.5 * df, 0.5 * rank, df / (df + rank * f)))
 
 
 def _quantile(log_factor: float, a: Floats, b: Floats, odds: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.errors import NumericsError, UsageError
+from thalgpu.errors import NumericsError
 
 _GAPS = "number the blocks 1, 2, … and put a minus before those that stay in place"
 
@@ -75,33 +75,6 @@ def block_tree(blocks: NDArray[np.int64] | None, n_rows: int) -> Block:
         return Block("", tuple(range(n_rows)), shuffled=n_rows > 1)
     _require_labels(blocks, n_rows)
     return _read(blocks, np.arange(n_rows), 0, is_moved=False)
-
-
-def block_columns(labels: NDArray[np.int64], *, within: bool = True, whole: bool = False) -> NDArray[np.int64]:
-    """Columns for one column of blocks, as PALM's `-within` and `-whole` write them.
-
-    Parameters
-    ----------
-    labels : (n_rows,) int64, equal for rows of one block; signs mean nothing.
-    within : rows are exchanged inside their block.
-    whole : blocks are exchanged as wholes; with `within`, their rows besides.
-
-    Returns
-    -------
-    (n_rows, 2) or, for both, (n_rows, 3) int64, for `block_tree`.
-
-    Raises
-    ------
-    UsageError
-        Neither is asked for.
-    """
-    if not (within or whole):
-        raise UsageError("blocks are exchanged neither inside nor as wholes", remedy="use --within, --whole, or both")
-    numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64) + 1
-    ones = np.ones_like(numbers)
-    if within and whole:
-        return np.column_stack([ones, numbers, np.arange(1, len(numbers) + 1)])
-    return np.column_stack([ones, -numbers] if whole else [-ones, numbers])
 
 
 def flip_units(tree: Block) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Statistics on other scales: z of equal p, correlation, parametric p. Always finite."""
+"""Statistics on other scales: z of equal p, correlation. Always finite."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.inference.beta_tails import p_of_f, p_of_t, z_of_f, z_of_t
+from thalgpu.engine.inference.beta_tails import z_of_f, z_of_t
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inference.regression import Model, statistics_and_df
 from thalgpu.errors import UsageError
@@ -126,20 +126,6 @@ def f_to_z(f: Floats, rank: int, df: float | Floats) -> Floats:
     if np.ndim(df):
         return z_of_f(size, rank, np.broadcast_to(np.asarray(df, dtype=np.float64), size.shape))
     return _looked_up(size, *_f_table(rank, float(df)))
-
-
-def parametric_p(statistics: Floats, model: Model, *, two_sided: bool = False) -> Floats:
-    """p of t or F (one variance for all) if errors were normal; of v or G with the observed degrees of freedom.
-
-    Parameters
-    ----------
-    statistics : (n_features,) float64: t, F, v or G of the data as they are.
-    two_sided : of a t contrast: the p of |t|.
-    """
-    df = np.broadcast_to(model.df if model.observed_df is None else to_host(model.observed_df), statistics.shape)
-    if model.contrast.kind == "f":
-        return p_of_f(statistics, model.rank, df)
-    return 2 * p_of_t(np.abs(statistics), df) if two_sided else p_of_t(statistics, df)
 
 
 @lru_cache(maxsize=64)

@@ -1,8 +1,6 @@
 """Statistics that look at a map's neighbourhoods: threshold-free cluster enhancement, and clusters above a height."""
 
-from collections.abc import Sequence
-
-from thalgpu.engine.inference.model import InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.model import InferenceOptions, Neighbours
 from thalgpu.engine.inference.tfce_grids import exact_integral, fixed_steps, own_steps
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._namespace import Array, get_namespace, like
@@ -26,8 +24,7 @@ def enhance(
     neighbours: Neighbours,
     options: InferenceOptions,
     *,
-    reference_maximum: float | Sequence[float] | None = None,
-    parts: Sequence[Part] = (),
+    reference_maximum: float | None = None,
 ) -> Array:
     """Threshold-free cluster enhancement of a batch of maps.
 
@@ -37,11 +34,9 @@ def enhance(
         Finite statistics, in the scale that is to be enhanced.
     neighbours : of the features.
     options : `tfce_grid`, `tfce_h`, `tfce_e` and `two_sided`, which must be False for maps of F tests.
-    reference_maximum : float, or one a part
+    reference_maximum : float
         Highest value of the unpermuted map, or highest magnitude if `two_sided`. For the grid of randomise, which needs
         it; others ignore it.
-    parts : stretches of features that cover all of them, each with a maximum, and so a grid, of its own; else they are
-        one.
 
     Returns
     -------
@@ -68,14 +63,10 @@ def enhance(
     xp = get_namespace(scaled)
     height_power, extent_power = tfce_powers(neighbours, options)
     indptr, indices, sizes = _graph(neighbours, scaled)
-    stretches = [slice(part.start, part.stop) for part in parts] or [slice(None)]
-    references = _one_each(reference_maximum, len(stretches))
-    maxima = [xp.max(xp.abs(scaled[:, at]) if options.two_sided else scaled[:, at], axis=1) for at in stretches]
+    maxima = xp.max(xp.abs(scaled) if options.two_sided else scaled, axis=1)
 
     def enhance_positive(maps: Array) -> Array:
-        integrals = xp.empty_like(maps)
-        for at, own, reference in zip(stretches, maxima, references, strict=True):
-            integrals[:, at] = _integrals(maps[:, at], own, reference, height_power, options)
+        integrals = _integrals(maps, maxima, reference_maximum, height_power, options)
         return tfce(maps, integrals, indptr, indices, sizes, extent_power)
 
     enhanced = enhance_positive(scaled)
@@ -126,9 +117,3 @@ def _integrals(
             raise NumericsError("randomise's TFCE grid needs the maximum of the unpermuted map")
         return fixed_steps(values, reference, height_power)
     return own_steps(values, maxima, height_power, options.tfce_grid)
-
-
-def _one_each(reference: float | Sequence[float] | None, n_parts: int) -> list[float | None]:
-    if reference is None or isinstance(reference, int | float):
-        return [reference] * n_parts
-    return list(reference)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.block_tree import block_columns, block_tree, flip_units, keeps_blocks
-from thalgpu.errors import NumericsError, UsageError
+from thalgpu.engine.inference.block_tree import block_tree, flip_units, keeps_blocks
+from thalgpu.errors import NumericsError
 
 
 def tree_of(*columns):
@@ -47,23 +47,6 @@ def test_labels_may_start_again_inside_each_block():
     restarted = tree_of([1] * 4, [1, 1, 2, 2], [1, 2, 1, 2])
     assert all(child.shuffled for child in restarted.children)
     assert restarted == tree_of([1] * 4, [1, 1, 2, 2], [1, 2, 3, 4])
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, [[-1, 1], [-1, 2], [-1, 1]]),
-        ({"within": False, "whole": True}, [[1, -1], [1, -2], [1, -1]]),
-        ({"whole": True}, [[1, 1, 1], [1, 2, 2], [1, 1, 3]]),
-    ],
-)
-def test_one_column_of_labels_is_written_as_palm_does(options, expected):
-    np.testing.assert_array_equal(block_columns(np.array([4, 7, 4]), **options), expected)
-
-
-def test_neither_within_nor_whole_is_a_usage_error():
-    with pytest.raises(UsageError, match="neither inside nor as wholes"):
-        block_columns(np.array([1, 2]), within=False)
 
 
 def test_wholes_of_different_sizes_are_named_with_their_sizes_and_the_remedy():

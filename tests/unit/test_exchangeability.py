@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.block_tree import block_columns, block_tree
+from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.exchangeability import (
     count_flips,
     count_permutations,
@@ -16,13 +16,19 @@ from thalgpu.engine.inference.exchangeability import (
     in_words,
     told_apart,
 )
+from thalgpu.engine.inference.table_design import tree_from_column
 from thalgpu.kernels.random import permutations
 
 GROUPS = np.repeat([0, 1, 2], 8)
 
 
-def one_column(labels, **options):
-    return block_tree(block_columns(np.array(labels), **options), len(labels))
+def one_column(labels, *, within=True, whole=False):
+    """Blocks exchanged as wholes, or their rows inside, or both."""
+    if within and whole:
+        columns = np.column_stack([np.ones_like(labels), labels, np.arange(1, len(labels) + 1)])
+    else:
+        columns = tree_from_column(np.array(labels), whole)
+    return block_tree(columns, len(labels))
 
 
 FREE = block_tree(None, 24)

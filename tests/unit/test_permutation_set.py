@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.block_tree import block_columns, block_tree
+from thalgpu.engine.inference.block_tree import block_tree
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions
 from thalgpu.engine.inference.permutation_set import (
     interchangeable_rows,
@@ -16,10 +16,15 @@ from thalgpu.engine.inference.permutation_set import (
 )
 from thalgpu.engine.inference.regression import prepare_model
 from thalgpu.engine.inference.scales import scaled_statistics
+from thalgpu.engine.inference.table_design import tree_from_column
 from thalgpu.errors import InputError, NumericsError, UsageError
 
 FILE = Path("permidx.csv")
 AGE = np.array([31.0, 45, 28, 52, 39, 61, 33, 47])
+
+
+def within(labels):
+    return tree_from_column(labels, whole=False)
 
 
 def contrast(*weights):
@@ -85,7 +90,7 @@ def test_a_set_survives_pickling_with_its_fingerprint():
 
 
 def test_the_fingerprint_tells_seeds_blocks_ties_and_flips_apart():
-    blocks = block_columns(np.tile([1, 2], 4))
+    blocks = within(np.tile([1, 2], 4))
     few = InferenceOptions(n_perm=20)
     planned = [
         plan_permutations(groups(), few),
@@ -183,9 +188,15 @@ def test_a_list_with_nuisance_variables_rejects_as_often_as_it_says(rng):
 @pytest.mark.parametrize(
     ("design", "words"),
     [
-        (groups(blocks=block_columns(np.repeat([1, 2], 4))), "1 possible permutation, because all .*flip signs"),
-        (groups(AGE, blocks=block_columns(np.repeat([1, 2], 4))), "1 possible permutation, because all"),
-        (groups(blocks=block_columns(np.arange(8))), "the blocks let nobody move"),
+        (
+            groups(blocks=within(np.repeat([1, 2], 4))),
+            "1 possible permutation, because all .*flip signs",
+        ),
+        (
+            groups(AGE, blocks=within(np.repeat([1, 2], 4))),
+            "1 possible permutation, because all",
+        ),
+        (groups(blocks=within(np.arange(8))), "the blocks let nobody move"),
         (Design(np.ones((5, 1)), ("mean",), (contrast(1),)), "free exchange of 5 subjects: 1 .*--sign-flip"),
     ],
 )
@@ -198,7 +209,7 @@ def test_a_contrast_that_no_permutation_moves_is_refused_beside_others_but_not_w
     """The constant of [1, group] stands still however subjects are exchanged."""
     tested = Contrast("mean", "mean", np.array([[1.0, 0]]), "t"), Contrast("slope", "slope", np.array([[0.0, 1]]), "t")
     design = Design(np.column_stack([np.ones(8), AGE]), ("one", "age"), tested)
-    with pytest.raises(NumericsError, match="contrast 'mean'.*1 possible permutation.*test it alone, with signs"):
+    with pytest.raises(NumericsError, match=r"contrast 'mean'.*1 possible permutation.*test it alone, with signs"):
         plan_permutations(design, InferenceOptions(n_perm=20))
     assert plan_permutations(design, InferenceOptions(n_perm=20, sign_flip=True)).n_perm == 20
 
@@ -245,6 +256,6 @@ def test_an_identity_further_down_is_moved_to_the_front_and_counted_once():
 
 @pytest.mark.parametrize("broken", [[3, 2, 1, 4], [-1, 2, 3, 4]])
 def test_a_file_that_breaks_the_blocks_is_refused_by_the_row(broken):
-    tree = block_tree(block_columns(np.array([1, 1, 2, 2]), within=False, whole=True), 4)
+    tree = block_tree(tree_from_column(np.array([1, 1, 2, 2]), whole=True), 4)
     with pytest.raises(InputError, match=r"breaks the exchangeability blocks \(permidx.csv:permutation 3\)"):
         permutations_from_file(np.array([[1, 2, 3, 4], [3, 4, 1, 2], broken]), tree, FILE)

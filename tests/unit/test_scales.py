@@ -3,10 +3,10 @@ import pytest
 from scipy import special, stats
 
 from thalgpu.engine.inference.beta_tails import z_of_f, z_of_t
+from thalgpu.engine.inference.describe import describe
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions
 from thalgpu.engine.inference.regression import prepare_model, statistics, statistics_and_df
-from thalgpu.engine.inference.scales import f_to_z, parametric_p, scaled_statistics, t_to_z, to_scale
-from thalgpu.engine.inference.statistics import statistic_name
+from thalgpu.engine.inference.scales import f_to_z, scaled_statistics, t_to_z, to_scale
 from thalgpu.errors import UsageError
 
 # z of equal p, from the incomplete beta function with 60 digits (mpmath)
@@ -138,18 +138,6 @@ def test_scales_without_a_meaning_are_refused(rng, options, variances):
         to_scale(statistics(model, permutations), model, options)
 
 
-def test_parametric_p_is_that_of_the_distribution(rng):
-    model, _ = a_model(rng)
-    np.testing.assert_allclose(parametric_p(model.observed, model), stats.t.sf(model.observed, 17), rtol=1e-10)
-    two_sided = parametric_p(model.observed, model, two_sided=True)
-    np.testing.assert_allclose(two_sided, 2 * stats.t.sf(np.abs(model.observed), 17), rtol=1e-10)
-    model, _ = a_model(rng, kind="f")
-    np.testing.assert_allclose(parametric_p(model.observed, model), stats.f.sf(model.observed, 2, 17), rtol=1e-10)
-    model, _ = a_model(rng, variances=VARIANCES)
-    expected = stats.t.sf(model.observed, model.observed_df)
-    np.testing.assert_allclose(parametric_p(model.observed, model), expected, rtol=1e-10)
-
-
 @pytest.mark.parametrize(
     ("kind", "variances", "pearson", "name"),
     [
@@ -163,4 +151,5 @@ def test_parametric_p_is_that_of_the_distribution(rng):
 )
 def test_each_statistic_has_its_name(rng, kind, variances, pearson, name):
     model, _ = a_model(rng, kind=kind, variances=variances)
-    assert statistic_name(model, InferenceOptions(pearson=pearson)) == name
+    matrix = np.column_stack([model.split.effect, model.split.nuisance])
+    assert describe(model, matrix, InferenceOptions(pearson=pearson)).statistic == name

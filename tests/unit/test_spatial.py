@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from thalgpu.engine.inference.adjacency import joined, mesh_neighbours, volume_neighbours
-from thalgpu.engine.inference.model import InferenceOptions, Part
+from thalgpu.engine.inference.adjacency import mesh_neighbours, volume_neighbours
+from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inference.spatial import cluster_maps, enhance
 from thalgpu.errors import NumericsError
 
@@ -121,15 +121,6 @@ def test_two_sided_is_both_signs_on_the_grid_of_the_larger(maps, grid):
     np.testing.assert_array_equal(np.maximum(larger * found, 0), on_larger_side)
     np.testing.assert_array_equal(enhance(-maps, TOUCHING, replace(one, two_sided=True), reference_maximum=3.0), -found)
     assert np.all(np.sign(found) * np.sign(maps) >= 0)
-
-
-@pytest.mark.parametrize("grid", ["exact", "palm", "nilearn", "randomise"])
-def test_parts_have_grids_of_their_own(maps, grid):
-    options, parts = InferenceOptions(tfce_grid=grid), (Part("one", 0, 210), Part("two", 210, 420))
-    side_by_side = np.hstack([maps, maps[::-1] * 1.7])
-    both = enhance(side_by_side, joined([TOUCHING] * 2), options, reference_maximum=[3.0, 4.0], parts=parts)
-    np.testing.assert_array_equal(both[:, :210], enhance(maps, TOUCHING, options, reference_maximum=3.0))
-    np.testing.assert_array_equal(both[:, 210:], enhance(maps[::-1] * 1.7, TOUCHING, options, reference_maximum=4.0))
 
 
 @pytest.mark.parametrize("grid", ["exact", "palm", "nilearn"])
