@@ -8,6 +8,7 @@ its own.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -29,13 +30,16 @@ SMALL = 512
 """Rows of means that cost nothing."""
 Floats: TypeAlias = NDArray[Any]
 
-MAX_ROUNDS = 12
+MAX_ROUNDS = 200
+"""Smooth affinities take a few; where eigenvalues lie in the noise of rough ones, some thirty."""
 LEAST_SINGLE = 1e-5
 """Tolerance from which on single precision is enough."""
 STORED = 1e-7
 """Rounding errors of a vector that is stored in float32."""
 ROUNDING = 50
 """Rounding errors of a vector that is iterated, in units of eps."""
+MARGIN = 1.5
+"""What calibrated errors are larger than the largest that was seen."""
 _MOST, _BYTES = 64, 2**30
 """Means held at once, at most."""
 _LEAST_DISTANCE = 0.3
@@ -93,6 +97,30 @@ def solve_exact(
             place = slice(first + which, first + which + 1)
             _solve(partial(slabs.times, which), pooled, inside, one, start[place], tolerance, solutions[place])
     return solutions
+
+
+def calibrated(stack: NDArray[np.float32], pooled: Pooled, weights: NDArray[np.float64]) -> Pooled:
+    """Fit the estimated errors of the reduced path to those that it has on some means.
+
+    Parameters
+    ----------
+    stack, pooled : of the same subjects.
+    weights : (n_sets, n_subjects) float64
+        A dozen sets or more, like those to come.
+
+    Returns
+    -------
+    Pooled
+        With a `caution` of `MARGIN` times the largest ratio of a true error to its estimate, 1 at most: never more
+        daring than what was seen, and never more cautious than without.
+    """
+    reduced = solve_reduced(replace(pooled, caution=1.0), weights)
+    exact = solve_exact(stack, pooled, weights, reduced)
+    signs = np.sign((reduced.vectors * exact.vectors).sum(axis=1))
+    angles = np.linalg.norm(reduced.vectors * signs[:, None] - exact.vectors, axis=1)
+    known = reduced.errors > 3 * exact.errors
+    ratios = np.where(known, angles / reduced.errors, 0)
+    return replace(pooled, caution=min(1.0, MARGIN * float(ratios.max(initial=0.0))) if known.any() else 1.0)
 
 
 def _solve(

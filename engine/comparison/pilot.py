@@ -20,6 +20,9 @@ RANKS = (100, 200, 300)
 FEW_EXACT = 0.1
 """Share of the pilot's permutations that may need the exact path before a larger basis is tried."""
 
+_ROUNDING = 1e-5
+"""Null SD, in units of a gradient's size, that rounding alone can give."""
+
 N_TIMED = 8
 """Permutations that are timed where the exact path is taken."""
 
@@ -126,7 +129,7 @@ def _with_spreads(study: Study) -> tuple[Study, float]:
         features = solve_features(unlimited, number, _first(study, number, N_PILOT)).features
         centred = features if comparison.is_pair else features - features.mean(axis=0)
         spread = np.sqrt((_rms(study, centred) ** 2).mean(axis=0))
-        if not (spread > 0).all():
+        if not (spread > _ROUNDING * np.sqrt((study.template**2).mean(axis=0))).all():
             raise NumericsError(
                 f"the gradients of {comparison.name} do not vary under permutation",
                 remedy="check that the subjects have affinities of their own",

@@ -1,0 +1,174 @@
+"""Which path a comparison takes, and how far its answers are from exact ones, on smooth and on rough affinities."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from thalgpu.engine.comparison import pilot
+from thalgpu.engine.comparison.blocks import solve_features
+from thalgpu.engine.comparison.model import Recipe
+from thalgpu.engine.comparison.pilot import N_PILOT, N_VERIFIED, choose_path, verify
+from thalgpu.engine.comparison.pooled import pool
+from thalgpu.errors import NumericsError
+
+IJK = np.indices((6, 6, 5)).reshape(3, -1).T
+N, K, RANK = len(IJK), 4, 40
+LABELS = tuple("abc" * 6)
+PAIR, ALL = 0, 3
+ROUGH = (0.1, 1.0, 3.0)
+
+
+@pytest.fixture(scope="module")
+def studies(affinities, study_of):
+    """The reduced path with a small basis, on ever rougher affinities."""
+    made = []
+    for rough in ROUGH:
+        stack = affinities(IJK, len(LABELS), rough=rough, seed=3)
+        recipe = Recipe(n_components=K)
+        study = study_of(stack, LABELS, IJK, recipe=recipe, n_perm=61, spreads=(), number_spreads=())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pilot, "RANKS", (RANK,))
+            study, _ = choose_path(study, partial(pool, stack, recipe), "reduced")
+        made.append(study)
+    return made
+
+
+def maps(study, features):
+    """(n_perm, n_components, n_voxels)."""
+    return features[:, : N * K].reshape(len(features), K, N)
+
+
+def errors_in_sd(study, number, found, exact):
+    rms = np.sqrt((maps(study, found - exact) ** 2).mean(axis=2))
+    return rms / study.spreads[number]
+
+
+@pytest.fixture(scope="module", params=[PAIR, ALL], ids=["pair", "all"])
+def answers(request, studies):
+    """For each roughness: the study, what the reduced path says, what is kept of it, and the exact answer."""
+    number, chosen = request.param, range(1, 41)
+    found = []
+    for study in studies:
+        reduced = solve_features(replace(study, eig_tol=np.inf), number, chosen)
+        kept, exact = (solve_features(study, number, chosen, exact=way) for way in (False, True))
+        found.append((study, number, reduced, kept, exact))
+    return found
+
+
+def test_what_is_kept_of_the_reduced_path_is_within_the_tolerance_of_the_exact_one(answers):
+    for study, number, _, kept, exact in answers:
+        assert (errors_in_sd(study, number, kept.features, exact.features) <= study.eig_tol).all()
+
+
+def test_more_permutations_fall_back_on_the_exact_path_as_affinities_get_rougher(answers):
+    relative = [(reduced.errors / study.spreads[number]).max(axis=1) for study, number, reduced, _, _ in answers]
+    for (study, _, _, kept, _), errors in zip(answers, relative, strict=True):
+        assert kept.n_exact == (errors > study.eig_tol).sum()
+    limit = np.median(relative)
+    counts = [(errors > limit).sum() for errors in relative]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
+def test_the_estimate_is_above_the_error_of_nearly_every_map(answers):
+    for study, number, reduced, _, exact in answers:
+        true = errors_in_sd(study, number, reduced.features, exact.features)
+        estimated = reduced.errors / study.spreads[number]
+        assert (true <= estimated).mean() > 0.97
+        assert (true <= 2 * estimated).all()
+
+
+def test_numbers_are_as_exact_as_maps(answers):
+    """Nothing estimates their errors: eigenvalues err by the square of what vectors do, ranges by what maps do."""
+    for study, number, _, kept, exact in answers:
+        error = np.abs(kept.features - exact.features)[:, N * K :] / study.number_spreads[number]
+        eigenvalue, explained, spread, subspace = error.reshape(len(error), 4, K).transpose(1, 0, 2)
+        assert eigenvalue.max() < study.eig_tol
+        assert explained.max() < study.eig_tol
+        assert np.sqrt((spread**2).mean()) < study.eig_tol
+        assert np.sqrt((subspace**2).mean()) < study.eig_tol
+
+
+def test_the_sample_that_is_verified_says_the_true_error(studies, monkeypatch):
+    study = replace(studies[1], eig_tol=1.0)
+    worst = verify(study, PAIR, seed=5)
+    n_perm = study.comparisons[PAIR].permutations.n_perm
+    every = [solve_features(study, PAIR, range(n_perm), exact=way).features for way in (False, True)]
+    errors = errors_in_sd(study, PAIR, *every)
+    assert (worst > 0).all()
+    assert (worst <= 1.01 * errors.max(axis=0)).all()  # other batches, other rounding
+    assert (worst >= np.median(errors, axis=0)).all()
+    monkeypatch.setattr(pilot, "N_VERIFIED", n_perm)
+    np.testing.assert_allclose(verify(study, PAIR, seed=5), errors.max(axis=0), rtol=0.01)
+
+
+def test_the_sample_follows_from_the_seed(studies):
+    study = replace(studies[1], eig_tol=1.0)
+    assert study.comparisons[PAIR].permutations.n_perm > N_VERIFIED
+    np.testing.assert_array_equal(verify(study, PAIR, seed=5), verify(study, PAIR, seed=5))
+    assert (verify(study, PAIR, seed=5) != verify(study, PAIR, seed=6)).any()
+
+
+def test_nothing_is_verified_where_every_permutation_is_exact(studies):
+    assert not verify(replace(studies[0], path="exact"), PAIR, seed=5).any()
+
+
+def test_spreads_are_those_of_the_first_permutations(studies):
+    study = studies[0]
+    for number in (PAIR, ALL):
+        features = solve_features(replace(study, eig_tol=np.inf), number, range(1, N_PILOT + 1)).features
+        centred = features if number == PAIR else features - features.mean(axis=0)
+        expected = np.sqrt((maps(study, centred) ** 2).mean(axis=(0, 2)))
+        np.testing.assert_allclose(study.spreads[number], expected, rtol=1e-6)
+        numbers = centred[:, N * K :]
+        np.testing.assert_allclose(study.number_spreads[number], np.sqrt((numbers**2).mean(axis=0)), rtol=1e-6)
+
+
+@pytest.fixture
+def unchosen(affinities, study_of, monkeypatch):
+    """(study, pool) of a roughness, before a path has been chosen."""
+    monkeypatch.setattr(pilot, "RANKS", (60, 120))
+
+    def make(rough, **recipe):
+        stack, recipe = affinities(IJK, len(LABELS), rough=rough, seed=3), Recipe(n_components=K, **recipe)
+        study = study_of(stack, LABELS, IJK, recipe=recipe, n_perm=50, spreads=(), number_spreads=())
+        return study, partial(pool, stack, recipe)
+
+    return make
+
+
+def test_smooth_affinities_take_the_smallest_basis(unchosen):
+    study, choice = choose_path(*unchosen(0.05))
+    assert (study.path, choice.path, choice.rank, study.pooled.rank) == ("reduced", "reduced", 60, 60)
+
+
+def test_rough_affinities_take_the_exact_path(unchosen):
+    study, choice = choose_path(*unchosen(4.0))
+    assert (study.path, choice.path, study.pooled.rank) == ("exact", "exact", 120)
+    assert "above eig_tol with a basis of 120" in choice.words
+
+
+@pytest.mark.parametrize("wanted", ["reduced", "exact", "direct"])
+def test_a_path_that_is_asked_for_is_taken(unchosen, wanted):
+    study, choice = choose_path(*unchosen(1.0), wanted)
+    assert (study.path, choice.path) == (wanted, wanted)
+    assert choice.seconds > 0
+    assert (study.pooled is None) == (wanted == "direct")
+
+
+def test_an_epsilon_graph_is_solved_directly(unchosen):
+    assert choose_path(*unchosen(1.0, graph="epsilon"))[1].path == "direct"
+
+
+def test_few_voxels_need_no_basis(unchosen, monkeypatch):
+    monkeypatch.setattr(pilot, "RANKS", (N, 2 * N))
+    assert choose_path(*unchosen(1.0))[1].path == "direct"
+
+
+def test_subjects_who_are_all_the_same_are_refused(affinities, study_of):
+    stack = np.repeat(affinities(IJK, 1), 6, axis=0)
+    study = study_of(stack, tuple("aabbab"), IJK, n_perm=20, spreads=(), number_spreads=())
+    with pytest.raises(NumericsError, match="do not vary under permutation"):
+        choose_path(study, partial(pool, stack, study.recipe))
