@@ -174,7 +174,7 @@ def where_time_goes(study: Study, path: str) -> str:
 
 def _errors(study: Study, matrices: Matrices, n_checked: int) -> list[BenchResult]:
     """Of difference maps: against the exact path for a sample of each comparison, and against ARPACK in float64."""
-    sampled = max(verify(study, number, seed=0).max() for number in range(len(study.comparisons)))
+    sampled = max(float(verify(study, number, seed=0).max()) for number in range(len(study.comparisons)))
     chosen = range(1, 1 + n_checked)
     truth = np.stack([_naive_difference(study, matrices, number) for number in chosen])
     found = {
