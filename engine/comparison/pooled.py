@@ -35,6 +35,7 @@ class Pooled:
     images : (n_subjects, n_voxels, rank) float32: K_s Q.
     projections : (n_subjects, rank, rank) float32: Q' K_s Q.
     metrics : (n_subjects, rank, rank) float32: Q' M_s Q, where Σ w_s M_s is the metric of K_w to first order.
+    caution : what the estimated errors of these data are multiplied by; `calibrated` finds less than 1.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Pooled:
     images: NDArray[np.float32]
     projections: NDArray[np.float32]
     metrics: NDArray[np.float32]
+    caution: float = 1.0
 
     @property
     def rank(self) -> int:

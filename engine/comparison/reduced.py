@@ -113,7 +113,7 @@ def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tup
     small[:, :, 0] = (first * pooled.metric).astype(np.float32) @ pooled.basis  # the trivial vector is known better
     images = _images(plan, pooled, small)
     diagonals = weights @ pooled.diagonals
-    spread = tail_spread(weights, pooled.lambdas[-1], pooled.tail)
+    spread = pooled.caution * tail_spread(weights, pooled.lambdas[-1], pooled.tail)
     for start in range(0, len(weights), _CHUNK):
         part = slice(start, start + _CHUNK)
         yield (

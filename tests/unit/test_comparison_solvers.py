@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 
 from thalgpu.engine.comparison.direct import solve_direct
-from thalgpu.engine.comparison.exact import TOLERANCE, solve_exact
+from thalgpu.engine.comparison.exact import TOLERANCE, calibrated, solve_exact
 from thalgpu.engine.comparison.model import Recipe
 from thalgpu.engine.comparison.pooled import pool
 from thalgpu.engine.comparison.reduced import solve_reduced
@@ -117,6 +117,20 @@ def test_reduced_components_are_within_their_estimate(request, data, recipe):
     ratios = np.concatenate(ratios)
     assert (ratios >= 1).mean() >= 0.99
     assert np.median(ratios) < 10
+
+
+@pytest.mark.parametrize("data", ["smooth", "rough"])
+def test_calibrated_estimates_are_closer_and_still_above_the_error(request, data):
+    stack, recipe = request.getfixturevalue(data), RECIPES["dm-0.5"]
+    before = pool(stack, recipe, RANK)
+    after = calibrated(stack, before, random_groups(12, 8, seed=1))
+    weights = random_groups(30, 8, seed=2)
+    exact = plain(stack, weights, recipe)
+    loose, tight = solve_reduced(before, weights), solve_reduced(after, weights)
+    np.testing.assert_array_equal(tight.gradients, loose.gradients)
+    ratios = tight.errors / angles(tight, exact)
+    assert (ratios >= 1).mean() >= 0.99
+    assert np.median(ratios) < 0.7 * np.median(loose.errors / angles(loose, exact))
 
 
 def test_what_the_exact_path_estimates_is_its_error_in_single_precision(rough):
