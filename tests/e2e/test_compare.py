@@ -20,6 +20,7 @@ from thalgpu import __version__
 from thalgpu.engine.gradients.alignment import procrustes
 from thalgpu.engine.gradients.embedding import embed
 from thalgpu.engine.outputs.packing import unpack_upper
+from thalgpu.engine.pipelines import compare as compare_pipeline
 from thalgpu.engine.pipelines import compare_page
 
 K, N_PERM = 2, 120
@@ -333,6 +334,24 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(out, source, cohort, compare,
     done = compare(source, tmp_path)
     assert done.exit_code == 0, done.err
     assert re.search(r"\([1-9] verified", done.out)
+    assert digests(tmp_path) == digests(out)
+
+
+def test_a_signal_stops_between_blocks_and_a_later_run_goes_on(out, source, compare, tmp_path, monkeypatch):
+    real = compare_pipeline.run_compare_task
+
+    def stopped(task):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compare_pipeline, "run_compare_task", stopped)
+        done = compare(source, tmp_path)
+    assert done.exit_code == 143, done.err
+    assert "run the same command to go on" in done.out
+    assert not (tmp_path / "results.h5").exists()
+    again = compare(source, tmp_path)
+    assert "(1 verified, not computed again)" in again.out
     assert digests(tmp_path) == digests(out)
 
 
