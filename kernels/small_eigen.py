@@ -111,8 +111,10 @@ def _iterated(
     current = np.zeros((batch, r, n_block), dtype)
     current[:, np.arange(n_block), np.arange(n_block)] = 1
     for iteration in range(max_iterations + 1):
-        image = matrices @ current
-        weighted = current if metrics is None else metrics @ current
+        image = matrices @ current if iteration else matrices[:, :, :n_block]  # of unit vectors
+        weighted = current
+        if metrics is not None:
+            weighted = metrics @ current if iteration else metrics[:, :, :n_block]
         ritz, turn = ritz_pairs(_gram(current, image), _gram(current, weighted))
         turn = turn.astype(dtype)
         current = current @ turn
