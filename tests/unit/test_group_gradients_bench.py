@@ -1,5 +1,7 @@
 """The benchmark of group gradients runs, compares like with like, and says where the time goes."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,10 @@ def test_speeds_errors_and_the_whole_job_are_claims_of_b6(results):
 
 def test_both_paths_agree_with_arpack_to_a_hundredth_of_a_null_sd(results):
     assert [result.met for result in results if result.unit == "SD"] == [True, True]
+
+
+def test_results_can_be_written_as_json(results):
+    assert [json.loads(json.dumps(result.to_json()))["claim"] for result in results] == ["B6"] * len(results)
 
 
 def test_the_notes_say_where_the_time_goes(results):
