@@ -216,7 +216,9 @@ def _map_errors(solved: Solutions, comparison: Comparison) -> Floats:
 
 def _groups(study: Study, solved: Solutions, n_perm: int, n_groups: int) -> GroupGradients:
     aligned = align(solved.gradients.astype(np.float64), study.template, study.n_align)
-    explained = solved.lambdas / solved.totals[:, None]
+    # without self-loops the eigenvalues add up to nothing: components are held against one another
+    totals = solved.totals if study.recipe.self_loops else solved.lambdas.sum(axis=1)
+    explained = solved.lambdas / totals[:, None]
 
     def grouped(values: NDArray[np.floating]) -> Floats:
         return values.astype(np.float64, copy=False).reshape(n_perm, n_groups, *values.shape[1:])

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.comparison.blocks import Path, Study, solve_features
+from thalgpu.engine.comparison.exact import calibrated
+from thalgpu.engine.comparison.labels import residual_weights
 from thalgpu.engine.comparison.pooled import Pooled
 from thalgpu.errors import NumericsError
 
 N_PILOT = 40
 """Permutations of each comparison that are looked at first, the identity not among them."""
 
-RANKS = (100, 200, 300)
+RANKS = (100, 150, 200, 300)
 """Sizes of the pooled basis that are tried, the smallest first."""
 
 FEW_EXACT = 0.1
@@ -25,6 +27,9 @@ _ROUNDING = 1e-5
 
 N_TIMED = 8
 """Permutations that are timed where the exact path is taken."""
+
+N_CALIBRATION = 8
+"""Permutations of the first comparison on whose groups the error estimates are fitted to the data."""
 
 MOST_EXACT = 0.7
 """Share from which on all permutations take it: the reduced path would hardly save anything."""
@@ -79,7 +84,8 @@ def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None
     whole = pool(ranks[-1])
     shares = []
     for rank in ranks:
-        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=whole.truncated(rank)))
+        pooled = calibrated(study.stack, whole.truncated(rank), _calibration_weights(study))
+        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=pooled))
         share = _share_above(tried)
         shares.append(f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}")
         last = rank == ranks[-1]
@@ -152,6 +158,12 @@ def _share_above(study: Study) -> float:
         above += int((errors > study.eig_tol * study.spreads[number]).any(axis=1).sum())
         total += len(errors)
     return above / total
+
+
+def _calibration_weights(study: Study) -> NDArray[np.float64]:
+    """(n_sets, n_subjects) groups of some permutations, on which the error estimates are fitted to the data."""
+    weights = study.comparisons[0].weights(_first(study, 0, N_CALIBRATION), len(study.stack))
+    return residual_weights(weights, study.covariates).reshape(-1, len(study.stack))
 
 
 def _first(study: Study, number: int, count: int) -> range:

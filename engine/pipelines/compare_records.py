@@ -34,7 +34,7 @@ def write_study(path: Path, embedded: Embedded, groups: Groups) -> None:
     datasets |= {name: array for name, array in given.items() if array is not None}
     if study.pooled is not None:
         datasets |= {f"pooled-{name}": getattr(study.pooled, name) for name in _POOLED}
-        datasets["pooled-tail"] = np.array([study.pooled.tail])
+        datasets["pooled-scalars"] = np.array([study.pooled.tail, study.pooled.caution])
     if study.neighbours is not None:
         datasets |= {name: getattr(study.neighbours, name) for name in ("indptr", "indices", "sizes")}
     attributes = {
@@ -57,7 +57,8 @@ def read_study(path: Path) -> Study:
     pooled = None
     if "pooled-basis" in found:
         arrays = {name: found[f"pooled-{name}"] for name in _POOLED}
-        pooled = Pooled(recipe=recipe, tail=float(found["pooled-tail"][0]), **arrays)
+        tail, caution = found["pooled-scalars"].tolist()
+        pooled = Pooled(recipe=recipe, tail=tail, caution=caution, **arrays)
     neighbours = None
     if "indptr" in found:
         neighbours = Neighbours(found["indptr"], found["indices"], found["sizes"], 3)
