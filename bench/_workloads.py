@@ -24,6 +24,7 @@ from thalgpu.kernels.random import permutations, random_bits, sign_flips
 from thalgpu.kernels.ranks import average_ranks
 from thalgpu.kernels.reduce import maxima, sums
 from thalgpu.kernels.residual import residual
+from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
 from thalgpu.kernels.sparsify import keep_mask, row_thresholds
 from thalgpu.kernels.standardize import standardize
 from thalgpu.kernels.tfce import tfce
@@ -124,6 +125,20 @@ def _weighted_sums(xp: ModuleType, dtype: str, R: int, S: int, n: int) -> Call:
     return partial(weighted_sums, _uniform(xp, dtype, R, S), _uniform(xp, dtype, S, n))
 
 
+def _small_eigen(xp: ModuleType, dtype: str, B: int, r: int, m: int) -> Call:
+    """A tenth to one on the diagonal, close to nothing beside it; the metric is close to the identity."""
+    noise = _uniform(xp, dtype, B, r, r) * np.dtype(dtype).type(0.1 / r)
+    noise += noise.swapaxes(1, 2).copy()
+    diagonal = xp.asarray(np.diag(np.linspace(1, 0.1, r)).astype(dtype))
+    return partial(small_eigen, noise + diagonal, noise + xp.eye(r, dtype=dtype), max(1, m - 3), m)
+
+
+def _ritz_pairs(xp: ModuleType, dtype: str, B: int, m: int) -> Call:
+    noise = _uniform(xp, dtype, B, m, m) / m
+    noise += noise.swapaxes(1, 2).copy()
+    return partial(ritz_pairs, noise, noise / 4 + 2 * xp.eye(m))
+
+
 def _tfce(xp: ModuleType, dtype: str, R: int, n: int) -> Call:
     maps = np.random.default_rng(3).standard_normal((R, n)).astype(dtype)
     return partial(tfce, xp.asarray(maps), xp.asarray(maps**3 / 3), *_voxels(xp, n), 0.5)
@@ -180,6 +195,8 @@ WORKLOADS: dict[str, Workload] = {
     ),
     "tfce": Workload({"R": 10_000, "n": 2248}, _tfce),
     "clusters": Workload({"R": 10_000, "n": 2248}, _clusters),
+    "small_eigen": Workload({"B": 1000, "r": 200, "m": 14}, _small_eigen),
+    "ritz_pairs": Workload({"B": 10_000, "m": 14}, _ritz_pairs),
     "weighted_sums": Workload({"R": 64, "S": 84, "n": 2_527_876}, _weighted_sums),
 }
 """By the kernel's name without its dtype."""

@@ -6,7 +6,11 @@ from numpy.typing import NDArray
 from thalgpu.errors import NumericsError
 from thalgpu.kernels._namespace import Array, get_namespace
 
-_REASONS = {1: "did not converge", 2: "holds NaN or infinity"}
+_REASONS = {
+    1: "did not converge",
+    2: "holds NaN or infinity",
+    3: "has a metric that is not positive, or vectors that are linearly dependent",
+}
 """What the kernels' status of a matrix means; 0 is solved."""
 
 

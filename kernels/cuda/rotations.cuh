@@ -5,7 +5,7 @@
 
 constexpr int MOST_SWEEPS = 30;
 constexpr int MOST_PAIRS = 64;  // of 128 rows
-enum Status { SOLVED, NOT_CONVERGED, NOT_FINITE };
+enum Status { SOLVED, NOT_CONVERGED, NOT_FINITE, DEPENDENT };
 
 // Elements off the diagonal that count as zero, of a matrix whose largest element is below 1.
 template <typename T>
@@ -28,7 +28,7 @@ __device__ __forceinline__ int2 tournament_pair(int round, int k, int n_players)
 
 // A and V where there is room: `n_kept` of them in shared memory, the others in this block's part of `work`.
 template <typename T>
-__device__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
+__device__ __forceinline__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
     Problem<T> problem;
     problem.n = n;
     problem.even = n + n % 2;
@@ -46,7 +46,7 @@ __device__ Problem<T> placed(T* shared, T* work, int n, int n_kept) {
 // Read the lower triangle, scaled by a power of two to magnitudes below 1, and start V as the identity. Every warp looks for
 // the largest magnitude itself; the exponent of the power, or NOT_FINITE.
 template <typename T>
-__device__ Status load(const Problem<T>& problem, const T* __restrict__ matrix, int* exponent) {
+__device__ __forceinline__ Status load(const Problem<T>& problem, const T* __restrict__ matrix, int* exponent) {
     const int n = problem.n, stride = problem.stride;
     T peak = 0;
     for (int i = threadIdx.x % WARP; i < n * n; i += WARP) peak = max(peak, magnitude(matrix[i]));
@@ -66,7 +66,7 @@ __device__ Status load(const Problem<T>& problem, const T* __restrict__ matrix, 
 
 // Choose the rotation that makes the element between two rows zero, and apply it to what lies between these two alone.
 template <typename T>
-__device__ bool choose(const Problem<T>& problem, int2 pair, int k) {
+__device__ __forceinline__ bool choose(const Problem<T>& problem, int2 pair, int k) {
     T& off = problem.a[pair.x * problem.stride + pair.y];
     const bool is_turned = fabs(off) > NEGLIGIBLE<T>;
     T cosine = 1, sine = 0;
@@ -111,7 +111,7 @@ __device__ __forceinline__ void turn_block(const Problem<T>& problem, int round,
 
 // All pairs k < l of a round, a warp a row of them; the triangle is folded into a rectangle to leave no lane idle.
 template <typename T>
-__device__ void turn_matrix(const Problem<T>& problem, int round) {
+__device__ __forceinline__ void turn_matrix(const Problem<T>& problem, int round) {
     const int rest = problem.even / 2 - 1, is_even = 1 - rest % 2, width = rest + is_even;
     const int lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
     for (int row = threadIdx.x / WARP; row < (rest + 1) / 2; row += n_warps) {
@@ -125,7 +125,7 @@ __device__ void turn_matrix(const Problem<T>& problem, int round) {
 }
 
 template <typename T>
-__device__ void turn_vectors(const Problem<T>& problem, int round) {
+__device__ __forceinline__ void turn_vectors(const Problem<T>& problem, int round) {
     const int lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
     for (int k = threadIdx.x / WARP; k < problem.even / 2; k += n_warps) {
         const T cosine = problem.cosines[k], sine = problem.sines[k];
@@ -138,7 +138,7 @@ __device__ void turn_vectors(const Problem<T>& problem, int round) {
 
 // Sweep until one finds nothing to rotate.
 template <typename T>
-__device__ Status diagonalise(const Problem<T>& problem) {
+__device__ __forceinline__ Status diagonalise(const Problem<T>& problem) {
     for (int sweep = 0; sweep < MOST_SWEEPS; ++sweep) {
         bool is_done = true;
         for (int round = 0; round < problem.even - 1; ++round) {
@@ -158,7 +158,7 @@ __device__ Status diagonalise(const Problem<T>& problem) {
 
 // Whether the element of largest magnitude in a row is negative, the first of equals; for all lanes of a warp.
 template <typename T>
-__device__ bool is_peak_negative(const T* row, int n) {
+__device__ __forceinline__ bool is_peak_negative(const T* row, int n) {
     T peak = 0;
     int place = n;
     for (int i = threadIdx.x % WARP; i < n; i += WARP) {
@@ -175,7 +175,7 @@ __device__ bool is_peak_negative(const T* row, int n) {
 
 // A warp a pair: its place is the number of values above it, or equal to it and earlier.
 template <typename T>
-__device__ void write_sorted(const Problem<T>& problem, int exponent, T* __restrict__ values, T* __restrict__ vectors) {
+__device__ __forceinline__ void write_sorted(const Problem<T>& problem, int exponent, T* __restrict__ values, T* __restrict__ vectors) {
     const int n = problem.n, lane = threadIdx.x % WARP, n_warps = blockDim.x / WARP;
     for (int j = threadIdx.x / WARP; j < n; j += n_warps) {
         const T value = problem.a[j * problem.stride + j];

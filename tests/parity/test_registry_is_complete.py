@@ -39,6 +39,7 @@ ONE_DTYPE = {
     "glm.permuted_rows": _IN_DOUBLE,
     "glm.t_statistics": _IN_DOUBLE,
     "glm.tie_threshold": _IN_DOUBLE,
+    "small_eigen.ritz_pairs": "the problem inside a block is float64 whatever the vectors are",
     "tfce.tfce": _IN_DOUBLE,
 }
 """Operations that take one floating dtype only, and why."""
