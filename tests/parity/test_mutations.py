@@ -135,6 +135,7 @@ def being_built(request, emulator_cache):
         yield {name_of(one): threads.submit(build, one) for one in chosen if not is_header(one[0])}
 
 
+@pytest.mark.mutations
 @pytest.mark.parametrize("mutation", all_mutations(), ids=name_of)
 def test_a_case_notices(mutation, emulated, being_built):
     if name_of(mutation) in being_built:

@@ -56,7 +56,9 @@ def embedded(mean, recipe):
     else:
         scale = values / (1 - values) if recipe.diffusion_time == 0 else values**recipe.diffusion_time
         maps = vectors / (root / np.linalg.norm(root))[:, None] * scale
-    return maps, values, values / (np.trace(operator) - 1), vectors
+    # without self-loops the trace is 0: components are then held against one another
+    total = values.sum() if recipe.approach == "le" else np.trace(operator) - 1
+    return maps, values, values / total, vectors
 
 
 def differences(study, weights):
