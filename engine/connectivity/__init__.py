@@ -1,0 +1,1 @@
+"""Connectivity of seeds and between regions: methods on arrays."""

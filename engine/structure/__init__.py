@@ -1,0 +1,1 @@
+"""Thalamic volumes, cortical thickness and thalamic shape: methods on arrays."""
