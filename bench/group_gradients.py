@@ -26,8 +26,8 @@ from thalgpu.engine.comparison.pooled import Pooled, pool
 from thalgpu.engine.comparison.reduced import solve_reduced
 from thalgpu.engine.comparison.statistics import align
 from thalgpu.engine.gradients.signs import fix_signs
-from thalgpu.engine.inference.blocks import Measure
 from thalgpu.engine.inference.model import InferenceOptions
+from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.outputs.packing import unpack_upper
 
 _EIG_TOL, _ALL_PERMUTATIONS, _BLOCK, _MINUTES = 0.01, 10_000, 100, 20

@@ -20,8 +20,8 @@ from thalgpu.engine.comparison.statistics import (
     omnibus_features,
     pair_features,
 )
-from thalgpu.engine.inference.blocks import Measure, Null, merge
 from thalgpu.engine.inference.model import InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.null_maxima import Measure, Null, merge
 from thalgpu.engine.inference.spatial import enhance
 from thalgpu.errors import UsageError
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.comparison.blocks import TIE, BlockResult, Study
 from thalgpu.engine.comparison.statistics import SCALARS
-from thalgpu.engine.inference.blocks import Measure
 from thalgpu.engine.inference.corrections import false_discovery, familywise, joint_maxima, uncorrected
 from thalgpu.engine.inference.model import Part
+from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.inference.spatial import tfce_powers
 
 Floats = NDArray[np.float64]

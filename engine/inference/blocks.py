@@ -6,14 +6,14 @@ alone, so that the bits of a permutation depend neither on the block it was run 
 round differently in another shape, and a batch that a block shares with another is computed in both.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.null_maxima import NEVER, Measure, Null, earliest
 from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inference.regression import Model, prepare_model
 from thalgpu.engine.inference.scales import scaled_statistics
@@ -22,13 +22,8 @@ from thalgpu.errors import NumericsError, UsageError
 from thalgpu.kernels._namespace import Array, get_namespace, like, to_host
 from thalgpu.kernels.glm import count_exceedances, tie_threshold
 
-Measure: TypeAlias = Literal["stat", "tfce", "cluster_extent", "cluster_mass"]
-
 COUNTED: tuple[Measure, ...] = ("stat", "tfce")
 """Measures with a p-value of each feature's own; clusters only have corrected ones."""
-
-NEVER = np.iinfo(np.int32).max
-"""In place of a permutation's number: there was none."""
 
 _LARGEST = 1e100
 """Squares of larger values overflow when they are added up."""
@@ -100,25 +95,6 @@ class Test:
         return observed
 
 
-@dataclass(frozen=True)
-class Null:
-    """What some permutations left behind.
-
-    Attributes
-    ----------
-    stretches : [start, stop) numbers of the permutations, ascending, disjoint.
-    maxima : measure → (n_contrasts, n_parts, n_permutations) float64, in the order of the stretches.
-    counts : measure → (n_contrasts, n_features) int64, permutations that reached the observed value.
-    first_hits : measure → (n_contrasts, stop_after, n_features) int32: numbers of the first permutations but the
-        identity that did so, ascending; `NEVER` where there were fewer. Empty unless stopping early is asked for.
-    """
-
-    stretches: tuple[tuple[int, int], ...]
-    maxima: dict[Measure, NDArray[np.float64]]
-    counts: dict[Measure, NDArray[np.int64]]
-    first_hits: dict[Measure, NDArray[np.int32]]
-
-
 def measures_of(options: InferenceOptions) -> tuple[Measure, ...]:
     """What is maximised under these options."""
     tfce: tuple[Measure, ...] = ("tfce",) if options.tfce else ()
@@ -162,23 +138,8 @@ def run_block(test: Test, start: int, stop: int) -> Null:
                 null.counts[measure][c] += to_host(count_exceedances(magnitudes, thresholds))
                 if null.first_hits:
                     hits = _numbers_of_hits(to_host(magnitudes >= thresholds), first)
-                    null.first_hits[measure][c] = _earliest(null.first_hits[measure][c], hits)
+                    null.first_hits[measure][c] = earliest(null.first_hits[measure][c], hits)
     return null
-
-
-def merge(one: Null, other: Null) -> Null:
-    """Both together; commutative and associative, to the bit."""
-    if any(a < d and c < b for a, b in one.stretches for c, d in other.stretches):
-        raise ValueError(f"stretches {one.stretches} and {other.stretches} overlap")
-    pieces = sorted([*_pieces(one), *_pieces(other)], key=lambda piece: piece[0])
-    return Null(
-        stretches=_joined([stretch for stretch, _ in pieces]),
-        maxima={measure: np.concatenate([maxima[measure] for _, maxima in pieces], axis=2) for measure in pieces[0][1]},
-        counts={measure: counts + other.counts[measure] for measure, counts in one.counts.items()},
-        first_hits={
-            measure: _earliest(hits, other.first_hits[measure], axis=1) for measure, hits in one.first_hits.items()
-        },
-    )
 
 
 def block_values(
@@ -233,12 +194,6 @@ def _numbers_of_hits(reached: NDArray[np.bool_], first: int) -> NDArray[np.int32
     """(n_in_batch, n_features) numbers of the permutations that reached what was observed, else `NEVER`."""
     numbers = np.arange(first, first + len(reached), dtype=np.int32)[:, None]
     return np.where(reached & (numbers > 0), numbers, np.int32(NEVER))  # the identity is no draw
-
-
-def _earliest(one: NDArray[np.int32], other: NDArray[np.int32], axis: int = 0) -> NDArray[np.int32]:
-    """The smallest numbers of both, ascending, as many as `one` has."""
-    ascending = np.sort(np.concatenate([one, other], axis=axis), axis=axis)
-    return ascending.take(range(one.shape[axis]), axis=axis)
 
 
 def _batch_size(problem: Problem, model: Model) -> int:
@@ -300,23 +255,3 @@ def _magnitudes(maps: Array, test: Test, contrast: int) -> Array:
 def _thresholds(test: Test, contrast: int, measure: Measure, beside: Array) -> Array:
     """What a permutation must reach: the observed magnitude, less rounding."""
     return like(tie_threshold(test.magnitudes(contrast, measure)), beside)
-
-
-def _pieces(null: Null) -> Iterator[tuple[tuple[int, int], dict[Measure, NDArray[np.float64]]]]:
-    """One a stretch."""
-    offset = 0
-    for start, stop in null.stretches:
-        end = offset + stop - start
-        yield (start, stop), {measure: maxima[:, :, offset:end] for measure, maxima in null.maxima.items()}
-        offset = end
-
-
-def _joined(stretches: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Neighbouring stretches as one; `stretches` are ascending."""
-    joined: list[tuple[int, int]] = []
-    for start, stop in stretches:
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    return tuple(joined)

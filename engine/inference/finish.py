@@ -7,10 +7,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.inference.blocks import COUNTED, Measure, Null, Test, measures_of
+from thalgpu.engine.inference.blocks import COUNTED, Test, measures_of
 from thalgpu.engine.inference.corrections import false_discovery, familywise, joint_maxima, uncorrected
 from thalgpu.engine.inference.describe import describe
 from thalgpu.engine.inference.model import Contrast
+from thalgpu.engine.inference.null_maxima import Measure, Null
 from thalgpu.engine.inference.stopping import sequential_familywise, settled
 from thalgpu.engine.inference.tails import TAIL_BELOW, gamma_p, gpd_p
 

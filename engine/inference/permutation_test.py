@@ -17,7 +17,7 @@ from thalgpu.engine.inference.arguments import (
     numbers,
     threads_of,
 )
-from thalgpu.engine.inference.blocks import Measure, Null, Problem, Test, block_values, merge, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Problem, Test, block_values, prepare_test, run_block
 from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.finish import ContrastResult, finish
 from thalgpu.engine.inference.model import (
@@ -31,6 +31,7 @@ from thalgpu.engine.inference.model import (
     Tail,
     TfceGrid,
 )
+from thalgpu.engine.inference.null_maxima import Measure, Null, merge
 from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
 from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.kernels._namespace import Array, get_namespace, is_device, like, to_host

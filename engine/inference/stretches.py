@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.inference.blocks import NEVER, Null, merge
+from thalgpu.engine.inference.null_maxima import NEVER, Null, merge
 from thalgpu.kernels.glm import tie_threshold
 
 Piece = TypeVar("Piece")

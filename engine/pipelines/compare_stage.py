@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.comparison.blocks import Study, observe, run_block
 from thalgpu.engine.comparison.pilot import verify
 from thalgpu.engine.config import config_key
-from thalgpu.engine.inference.blocks import Measure
+from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.pipelines.compare_records import read_study, write_block
 
 RESULT_VERSION = 1

@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_interrupts
 from thalgpu.engine.config import config_key
-from thalgpu.engine.inference.blocks import Measure, Null, merge, prepare_test
+from thalgpu.engine.inference.blocks import prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
+from thalgpu.engine.inference.null_maxima import Measure, Null, merge
 from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.inference.blocks import Measure
 from thalgpu.engine.inference.corrections import monte_carlo_interval
 from thalgpu.engine.inference.finish import ContrastResult
+from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.inference.peaks import PEAK_COLUMNS, Findings, Places, peaks_table
 from thalgpu.engine.inputs.model import LEFT, RIGHT, CiftiGrid, Region
 from thalgpu.engine.inputs.subject_maps import SubjectMaps

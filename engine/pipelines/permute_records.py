@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.inference.block_tree import block_tree
-from thalgpu.engine.inference.blocks import Null, Problem
+from thalgpu.engine.inference.blocks import Problem
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Neighbours, Part
+from thalgpu.engine.inference.null_maxima import Null
 from thalgpu.engine.inference.permutation_set import PermutationSet, permutations_from_file, plan_permutations
 from thalgpu.engine.outputs.store import DatasetSpec, Record, read_attributes, read_record, record_content, write_record
 

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.devices import use_gpu, worker_gpu
 from thalgpu.engine.config import config_key
-from thalgpu.engine.inference.blocks import Measure, Test, block_values, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Test, block_values, prepare_test, run_block
+from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.pipelines.permute_records import read_problem, write_null
 from thalgpu.engine.pipelines.self_test import prove_device
 from thalgpu.errors import ResourceError

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import diags_array
 
-from thalgpu.engine.inference.blocks import Problem, merge, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Problem, prepare_test, run_block
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
+from thalgpu.engine.inference.null_maxima import merge
 from thalgpu.engine.inference.permutation_set import plan_permutations
 from thalgpu.engine.inference.permutation_test import permutation_test
 

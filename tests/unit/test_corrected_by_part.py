@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.inference.blocks import Null, Problem, block_values, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Problem, block_values, prepare_test, run_block
 from thalgpu.engine.inference.finish import finish
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
+from thalgpu.engine.inference.null_maxima import Null
 from thalgpu.engine.inference.permutation_set import plan_permutations
 from thalgpu.engine.inference.stretches import Settling
 

@@ -10,10 +10,11 @@ from scipy.sparse import diags_array
 
 from thalgpu.engine.inference import blocks, permutation_test, stretches
 from thalgpu.engine.inference.adjacency import from_sparse
-from thalgpu.engine.inference.blocks import NEVER, Problem, block_values, merge, prepare_test, run_block
+from thalgpu.engine.inference.blocks import Problem, block_values, prepare_test, run_block
 from thalgpu.engine.inference.corrections import joint_maxima
 from thalgpu.engine.inference.finish import finish
 from thalgpu.engine.inference.model import Contrast, Design, InferenceOptions, Part
+from thalgpu.engine.inference.null_maxima import NEVER, merge
 from thalgpu.engine.inference.permutation_set import plan_permutations
 from thalgpu.engine.inference.permutation_test import run_all
 from thalgpu.engine.inference.stretches import Settling, merge_all
