@@ -1,5 +1,6 @@
-"""From a subject's files and two regions to cleaned, joined time series."""
+"""From a subject's files and some regions to cleaned, joined time series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,20 +26,43 @@ _VOLUMES = 64
 
 
 @dataclass(frozen=True)
-class _CleanRegion:
-    """A region of one run: (n_kept, n_units) of mean 0 and SD 1, zero where not covered; and why it is not finite."""
+class RegionSeries:
+    """A region's cleaned series.
+
+    Attributes
+    ----------
+    series : (n_kept, n_units) float32 of mean 0 and SD 1, zero where not covered.
+    covered : (n_units,) bool.
+    gaps : why elements are not finite, of each run.
+    """
 
     series: Series
     covered: NDArray[np.bool_]
-    gaps: Gaps | None
+    gaps: tuple[Gaps | None, ...]
+
+
+@dataclass(frozen=True)
+class LoadedSubject:
+    """What is read of a subject, cleaned and joined.
+
+    Attributes
+    ----------
+    regions : one a region, in order.
+    tr, n_volumes, sha256, mean_fd : as of `SubjectSeries`.
+    """
+
+    regions: tuple[RegionSeries, ...]
+    tr: float | None
+    n_volumes: int
+    sha256: dict[Path, str]
+    mean_fd: float | None
 
 
 @dataclass(frozen=True)
 class _CleanRun:
     """One run after cleaning, and what goes into the record."""
 
-    seed: _CleanRegion
-    target: _CleanRegion
+    regions: tuple[RegionSeries, ...]
     tr: float | None
     n_volumes: int
     sha256: dict[Path, str]
@@ -48,60 +72,69 @@ class _CleanRun:
 def load_series(
     subject: Subject, thalamus: Region, cortex: Region, cleaning: CleaningOptions, *, min_coverage: float
 ) -> SubjectSeries:
+    """The series of the thalamus and of the targets, see `load_regions`; InputError too for too few covered units."""
+    loaded = load_regions(subject, (thalamus, cortex), cleaning, min_coverage=min_coverage)
+    seed, target = loaded.regions
+    for what, region, found in (("thalamic voxels", thalamus, seed), ("targets", cortex, target)):
+        require_coverage(subject.runs[0].bold, what, found.covered, min_coverage, source=region.source, gaps=found.gaps)
+    return SubjectSeries(
+        seed=seed.series,
+        target=target.series,
+        seed_covered=seed.covered,
+        target_covered=target.covered,
+        tr=loaded.tr,
+        n_volumes=loaded.n_volumes,
+        n_kept=len(seed.series),
+        sha256=loaded.sha256,
+        mean_fd=loaded.mean_fd,
+    )
+
+
+def load_regions(
+    subject: Subject, regions: Sequence[Region], cleaning: CleaningOptions, *, min_coverage: float
+) -> LoadedSubject:
     """Read and clean every run of a subject, and join them in time.
 
     Each run is smoothed inside each region, averaged over parcels, cleaned in one projection, and scaled to mean 0 and
-    SD 1 for each voxel and target; joined runs therefore count by their lengths and not by their scanners' gains.
+    SD 1 for each unit; joined runs therefore count by their lengths and not by their scanners' gains.
 
     Parameters
     ----------
     subject : runs in order.
-    thalamus, cortex : regions on the grid of the runs; a parcellation's units are the means of its covered elements.
+    regions : on the grids of the runs; a parcellation's units are the means of its covered elements.
     cleaning : options of the projection and of smoothing.
-    min_coverage : least fraction of units that must be covered in each region, and of elements in a parcel.
+    min_coverage : least fraction of a parcel's elements that must be covered.
 
     Returns
     -------
-    SubjectSeries
+    LoadedSubject
         Finite everywhere. A unit is covered when its signal is finite and varies in every run before cleaning, and
         something of it is left after.
 
     Raises
     ------
     InputError
-        For unsound files, grids or repetition times that differ, too few covered units, and too few volumes.
+        For unsound files, grids or repetition times that differ, and too few volumes.
 
     Notes
     -----
     The repetition time may be missing where no filter needs it, and the confounds table may be absent or unusable where
     neither confounds nor scrubbing need it: `tr` or `mean_fd` is then None.
     """
-    runs = [_clean_run(run, thalamus, cortex, cleaning, min_coverage) for run in subject.runs]
+    runs = [_clean_run(run, regions, cleaning, min_coverage) for run in subject.runs]
     tr = _one_tr(subject, [run.tr for run in runs])
-    seed, seed_covered = _joined([run.seed for run in runs])
-    target, target_covered = _joined([run.target for run in runs])
-    first = subject.runs[0].bold
-    for what, region, covered, gaps in (
-        ("thalamic voxels", thalamus, seed_covered, [run.seed.gaps for run in runs]),
-        ("targets", cortex, target_covered, [run.target.gaps for run in runs]),
-    ):
-        require_coverage(first, what, covered, min_coverage, source=region.source, gaps=gaps)
-    return SubjectSeries(
-        seed=seed,
-        target=target,
-        seed_covered=seed_covered,
-        target_covered=target_covered,
+    return LoadedSubject(
+        regions=tuple(_joined([run.regions[number] for run in runs]) for number in range(len(regions))),
         tr=tr,
         n_volumes=sum(run.n_volumes for run in runs),
-        n_kept=len(seed),
         sha256={path: digest for run in runs for path, digest in run.sha256.items()},
         mean_fd=_mean_displacement([run.displacement for run in runs]),
     )
 
 
-def _clean_run(run: Run, thalamus: Region, cortex: Region, cleaning: CleaningOptions, min_coverage: float) -> _CleanRun:
-    _require_voxels_to_smooth(run, (thalamus, cortex), cleaning)
-    images = extract(run, (thalamus, cortex))
+def _clean_run(run: Run, regions: Sequence[Region], cleaning: CleaningOptions, min_coverage: float) -> _CleanRun:
+    _require_voxels_to_smooth(run, regions, cleaning)
+    images = extract(run, regions)
     filtered = cleaning.high_pass is not None or cleaning.low_pass is not None
     tr = repetition_time(run.bold, images.tr, cleaning.tr, needed=filtered)
     nuisance = read_nuisance(run, images.n_volumes, cleaning)
@@ -114,15 +147,14 @@ def _clean_run(run: Run, thalamus: Region, cortex: Region, cleaning: CleaningOpt
         displacement=nuisance.displacement,
         censored=run.censored,
     )
-    seed, target = (
+    clean_regions = tuple(
         _clean_region(run, series, region, projection, cleaning, min_coverage)
-        for series, region in zip(images.series, (thalamus, cortex), strict=True)
+        for series, region in zip(images.series, regions, strict=True)
     )
-    sha256 = images.sha256 | nuisance.sha256
-    return _CleanRun(seed, target, tr, images.n_volumes, sha256, nuisance.displacement)
+    return _CleanRun(clean_regions, tr, images.n_volumes, images.sha256 | nuisance.sha256, nuisance.displacement)
 
 
-def _require_voxels_to_smooth(run: Run, regions: tuple[Region, ...], cleaning: CleaningOptions) -> None:
+def _require_voxels_to_smooth(run: Run, regions: Sequence[Region], cleaning: CleaningOptions) -> None:
     for region in regions:
         if cleaning.fwhm > 0 and region.xyz is None:
             raise InputError(
@@ -134,7 +166,7 @@ def _require_voxels_to_smooth(run: Run, regions: tuple[Region, ...], cleaning: C
 
 def _clean_region(
     run: Run, series: Series, region: Region, projection: Projection, cleaning: CleaningOptions, min_coverage: float
-) -> _CleanRegion:
+) -> RegionSeries:
     if not projection.kept.all():
         series = series[projection.kept]
     lowest, highest = series.min(axis=0), series.max(axis=0)  # NaN where any value is
@@ -150,7 +182,7 @@ def _clean_region(
     covered &= sd > 0
     residual /= np.where(covered, sd, 1).astype(np.float64)
     residual[:, ~covered] = 0
-    return _CleanRegion(residual, covered, gaps)
+    return RegionSeries(residual, covered, (gaps,))
 
 
 def _parcel_means(
@@ -169,11 +201,11 @@ def _parcel_means(
     return means, enough
 
 
-def _joined(runs: list[_CleanRegion]) -> tuple[Series, NDArray[np.bool_]]:
+def _joined(runs: list[RegionSeries]) -> RegionSeries:
     everywhere = np.logical_and.reduce([run.covered for run in runs])
     joined = runs[0].series if len(runs) == 1 else np.concatenate([run.series for run in runs])
     joined[:, ~everywhere] = 0
-    return joined, everywhere
+    return RegionSeries(joined, everywhere, tuple(gaps for run in runs for gaps in run.gaps))
 
 
 def _one_tr(subject: Subject, found: list[float | None]) -> float | None:
