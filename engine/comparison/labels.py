@@ -75,7 +75,10 @@ class Comparison:
 
     def _permuted(self, chosen: Sequence[int]) -> NDArray[np.int64]:
         """(n_chosen, n_members) number of each one's group."""
-        rows = np.concatenate([self.permutations.rows(number, number + 1)[0] for number in chosen])
+        if isinstance(chosen, range) and chosen.step == 1:
+            rows = self.permutations.rows(chosen.start, chosen.stop)[0]
+        else:
+            rows = np.concatenate([self.permutations.rows(number, number + 1)[0] for number in chosen])
         permuted: NDArray[np.int64] = self.codes[rows]
         return permuted
 

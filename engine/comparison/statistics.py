@@ -51,14 +51,15 @@ def align(maps: Floats, template: Floats, n_align: int) -> Floats:
 
     Returns
     -------
-    (n_maps, n_voxels, n_components)
+    (n_maps, n_voxels, n_components), in memory map after map.
     """
     products = maps.transpose(0, 2, 1) @ template
     signs = np.where(np.diagonal(products, axis1=1, axis2=2) < 0, -1.0, 1.0)
     rotations = signs[:, :, None] * np.eye(maps.shape[2])
     leading = slice(0, min(n_align, maps.shape[2]))
     rotations[:, leading, leading] = batched_procrustes(np.ascontiguousarray(products[:, leading, leading]))
-    return maps @ rotations
+    aligned: Floats = (rotations.transpose(0, 2, 1) @ maps.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return aligned
 
 
 def pair_features(groups: GroupGradients) -> Floats:
