@@ -19,6 +19,7 @@ from thalgpu.engine.simulate.images import dlabel, label_gifti, label_nifti, par
 from thalgpu.engine.simulate.options import SIZES, CohortOptions
 from thalgpu.engine.simulate.phenotype import participant, participants_tsv
 from thalgpu.engine.simulate.recording import Places, record_scan, scan_names, segmentation_files
+from thalgpu.engine.simulate.study import structure_files, structure_names, study_toml, truth_text
 from thalgpu.engine.simulate.subject import Person
 from thalgpu.engine.simulate.truth import truth_hdf5
 from thalgpu.errors import UsageError
@@ -38,6 +39,7 @@ class Cohort:
     participants_file, truth_file : participants.tsv, truth.h5.
     thalamus, cortex : masks to give as regions, for surfaces a left and a right one; empty for CIFTI, which brings its
         own. Cortical parcels are in files beside them.
+    study_file : what `thalgpu study` reads; None without a study.
     subjects : participant ids, "sub-01" …, in order.
     """
 
@@ -48,6 +50,7 @@ class Cohort:
     truth_file: Path
     thalamus: tuple[Path, ...]
     cortex: tuple[Path, ...]
+    study_file: Path | None
     subjects: tuple[str, ...]
 
 
@@ -88,12 +91,16 @@ def simulate_cohort(
     people = list(_people(options))
     progress(Event("stage", "simulating", total=len(people)))
     with threadpool_limits(1):  # the number of threads decides the last bits of a matrix product
-        for done, (participant_id, _, person) in enumerate(people, start=1):
+        for done, (participant_id, group, person) in enumerate(people, start=1):
             began = time.perf_counter()
             _write_person(folder, participant_id, person, places, options)
+            if options.study:
+                _write(folder, structure_files(options, person.index, participant_id, group))
             progress(Event("step", participant_id, done, len(people), time.perf_counter() - began))
         write_bytes(folder / "truth.h5", truth_hdf5(options, places, people))
     _write_lists(folder, options)
+    if options.study:
+        _write(folder, {"study.toml": study_toml(options).encode(), "truth.md": truth_text(options).encode()})
     return Cohort(
         folder,
         folder / "list.txt",
@@ -101,6 +108,7 @@ def simulate_cohort(
         folder / "participants.tsv",
         folder / "truth.h5",
         *regions,
+        folder / "study.toml" if options.study else None,
         tuple(participant_id for participant_id, _, _ in people),
     )
 
@@ -119,8 +127,12 @@ def _write_person(folder: Path, participant_id: str, person: Person, places: Pla
         files = record_scan(person, places, options, label, run)
         if options.layout == "fmriprep":
             files |= segmentation_files(places.head, options, label, run)
-        for name, data in files.items():
-            write_bytes(folder / name, data)
+        _write(folder, files)
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        write_bytes(folder / name, data)
 
 
 def _write_regions(
@@ -147,8 +159,7 @@ def _write_regions(
             left = side == "L"
             files[f"cortex_hemi-{side}.label.gii"] = label_gifti(surfaces, everywhere, {1: "cortex"}, left=left)
             files[f"cortex_parcels_hemi-{side}.label.gii"] = label_gifti(surfaces, surfaces.parcels, names, left=left)
-    for name, data in files.items():
-        write_bytes(folder / name, data)
+    _write(folder, files)
     thalamus = [name for name in files if name.startswith("thalamus")]
     return tuple(folder / name for name in thalamus), tuple(folder / name for name in cortex)
 
@@ -161,11 +172,13 @@ def _write_lists(folder: Path, options: CohortOptions) -> None:
         people.append(participant(options.seed, index, participant_id, group))
         scans = [scan_names(options, participant_id.removeprefix("sub-"), run) for run in range(options.runs)]
         paths.append(scans[0]["bold"])
+        structure = structure_names(participant_id) if options.study else {}
         for run, names in enumerate(scans, start=1):
-            rows.append([participant_id, str(run), *(names[role] for role in roles)])
+            rows.append([participant_id, str(run), *(names[role] for role in roles), *structure.values()])
     note = "# the first run of each; list.tsv has them all\n" if options.runs > 1 else ""
     write_text(folder / "list.txt", note + "".join(f"{path}\n" for path in paths))
-    table = [["participant_id", "run", *roles], *rows]
+    columns = ["participant_id", "run", *roles, *(structure_names("") if options.study else ())]
+    table = [columns, *rows]
     write_text(folder / "list.tsv", "".join("\t".join(row) + "\n" for row in table))
     write_text(folder / "participants.tsv", participants_tsv(people))
     if options.layout == "fmriprep":

@@ -11,6 +11,7 @@ Size: TypeAlias = Literal["small", "mni2mm"]
 Layout: TypeAlias = Literal["plain", "fmriprep"]
 
 STUDY_GROUPS: Final = ("neuCLBP", "nonneuCLBP", "HC")
+STUDY_GROUP_SIZE: Final = 28
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class CohortOptions:
     runs : scans a person.
     effect : SDs by which the first gradient's posterior-lateral end is moved in one group; 0 for the null.
     layout : "fmriprep" adds what fMRIPrep writes besides: dataset_description.json, masks and segmentations.
+    study : add what the other arms of a study need: FreeSurfer's stats, thalamus meshes, and study.toml.
+    shape_effect : mm by which the thalamus' surface is moved in neuCLBP, or else the first of several groups; 0 for the
+        null. Volumes and thicknesses have no effect in any group.
     """
 
     subjects: int = 12
@@ -81,6 +85,8 @@ class CohortOptions:
     runs: int = 1
     effect: float = 0.5
     layout: Layout = "plain"
+    study: bool = False
+    shape_effect: float = 0.6
 
     def __post_init__(self) -> None:
         """UsageError for what cannot be simulated."""
@@ -90,6 +96,8 @@ class CohortOptions:
         _require(0.0 < self.tr <= 20.0, f"a TR of {self.tr:g} s", "--tr must be above 0 and at most 20 s")
         _require(0.0 <= self.noise <= 10.0, f"noise {self.noise:g}", "--noise must lie between 0 and 10")
         _require(-5.0 <= self.effect <= 5.0, f"an effect of {self.effect:g}", "--effect must lie between -5 and 5")
+        shape = self.shape_effect
+        _require(-3.0 <= shape <= 3.0, f"a shape effect of {shape:g} mm", "--shape-effect must lie between -3 and 3 mm")
         volumes = self.n_timepoints
         _require(10 <= volumes <= 32_767, f"{volumes} time points", "--timepoints must lie between 10 and 32767")
         _require(bool(self.groups), "no groups", "give --groups one name or more, separated by commas")
@@ -100,6 +108,9 @@ class CohortOptions:
         _require(self.kind in ("volume", "cifti", "surface"), f"kind {self.kind!r}", "use volume, cifti or surface")
         _require(self.size in SIZES, f"size {self.size!r}", f"use {' or '.join(SIZES)}")
         _require(self.layout in ("plain", "fmriprep"), f"layout {self.layout!r}", "use plain or fmriprep")
+        if self.study:
+            _require(self.kind == "volume", f"a study of {self.kind} files", "use --kind volume")
+            _require(len(self.groups) > 1, "a study of one group", "give --groups two names or more")
 
     @property
     def n_timepoints(self) -> int:
@@ -111,9 +122,18 @@ class CohortOptions:
     @property
     def affected_group(self) -> str | None:
         """The group whose first gradient differs; None when nobody's does."""
-        if self.effect == 0.0 or (len(self.groups) == 1 and self.groups[0] != "nonneuCLBP"):
-            return None
-        return "nonneuCLBP" if "nonneuCLBP" in self.groups else self.groups[0]
+        return self._carrier("nonneuCLBP") if self.effect != 0.0 else None
+
+    @property
+    def shape_group(self) -> str | None:
+        """The group whose thalamus differs in shape; None when nobody's does."""
+        return self._carrier("neuCLBP") if self.study and self.shape_effect != 0.0 else None
+
+    def _carrier(self, preferred: str) -> str | None:
+        """The group that an effect is planted in: the preferred one, or else the first of several."""
+        if preferred in self.groups:
+            return preferred
+        return self.groups[0] if len(self.groups) > 1 else None
 
 
 def _require(holds: bool, what: str, remedy: str) -> None:

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     THERMAL = 7
     REFERENCE = 8
     BASELINE = 9
+    BRAIN = 10
+    SHAPE = 11
 
 
 def stream(seed: int, subject: int, purpose: Purpose, run: int = 0) -> np.random.Generator:

@@ -12,7 +12,9 @@ from thalgpu.engine.config import canonical_json
 from thalgpu.engine.simulate.anatomy import THALAMUS
 from thalgpu.engine.simulate.options import CohortOptions
 from thalgpu.engine.simulate.recording import Places
+from thalgpu.engine.simulate.study import person_brain
 from thalgpu.engine.simulate.subject import Person, effect_map
+from thalgpu.engine.simulate.thalamus_mesh import SIDES, planted_displacement, population_mesh
 
 
 def truth_hdf5(options: CohortOptions, places: Places, people: Iterable[tuple[str, str, Person]]) -> bytes:
@@ -23,6 +25,11 @@ def truth_hdf5(options: CohortOptions, places: Places, people: Iterable[tuple[st
     group's first gradient has added, `target_tuning` (n_targets, n_networks); and for each person `subjects/sub-XX/`
     `gradients` (n_voxels, 2) and `tuning` (n_voxels, n_networks), with the attribute `group`. Voxels are in C order of
     the grid. `tuning @ target_tuning'` is a person's noise-free connectivity.
+
+    A study has besides: the attribute `shape_group`; `shape/vertices_left` and `_right` (n_vertices, 3) mm and
+    `shape/faces_left` and `_right`, the population's thalami; `shape/displacement` (n_vertices,) mm that the group's
+    surfaces are moved outwards by, the same on both sides; and for each person the attributes `icv` and
+    `volumes` (left, right), mm³.
 
     Parameters
     ----------
@@ -46,6 +53,16 @@ def truth_hdf5(options: CohortOptions, places: Places, people: Iterable[tuple[st
             folder.attrs["group"] = group
             _put(folder, "gradients", person.gradients(thalamus))
             _put(folder, "tuning", person.tuning(thalamus))
+            if options.study:
+                brain = person_brain(options, person.index)
+                folder.attrs["icv"] = brain.icv
+                folder.attrs["volumes"] = [brain.volumes[f"{side.capitalize()}-Thalamus"] for side in SIDES]
+        if options.study:
+            file.attrs["shape_group"] = options.shape_group or ""
+            _put(file, "shape/displacement", planted_displacement(options.shape_effect if options.shape_group else 0.0))
+            for side in SIDES:
+                _put(file, f"shape/vertices_{side}", population_mesh(side).vertices)
+                _put(file, f"shape/faces_{side}", population_mesh(side).faces)
     return buffer.getvalue()
 
 
