@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.model import VolumeGrid
 
 DPI = 110
+PRINT_DPI = 144
+"""Of figures that are to be printed, too."""
+
 _MARGIN = 2
 """Voxels around the thalamus that a slice shows."""
 

@@ -229,6 +229,7 @@ class StudyPage:
     n_perm : permutations that were done, the identity included; one set for all arms.
     exhaustive : these were all there are.
     possible : how many there are, in words.
+    over_contrasts : `p_arm` and `p_joint` are corrected over contrasts, too.
     table_one : the participants.
     arms : in the order of the page.
     excluded : participant and reason, for everyone who is not tested.
@@ -253,6 +254,7 @@ class StudyPage:
     arms: tuple[ArmPage, ...]
     exhaustive: bool = False
     possible: str = ""
+    over_contrasts: bool = True
     excluded: tuple[tuple[str, str], ...] = ()
     covariates: tuple[str, ...] = ()
     severity: SeverityPage | None = None

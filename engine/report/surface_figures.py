@@ -20,7 +20,7 @@ _AMBIENT = 0.45
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """Where the eye is: rows are the picture's right, its up, and the direction towards the eye, in mm space."""
 
     name: str
@@ -32,12 +32,12 @@ _FROM_RIGHT = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
 _FROM_ABOVE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _FROM_BELOW = ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
 
-_VIEWS = {
-    "L": (_View("left, lateral", _FROM_LEFT), _View("left, medial", _FROM_RIGHT)),
-    "R": (_View("right, medial", _FROM_LEFT), _View("right, lateral", _FROM_RIGHT)),
-    "": (_View("from the left", _FROM_LEFT), _View("from the right", _FROM_RIGHT)),
+VIEWS = {
+    "L": (View("left, lateral", _FROM_LEFT), View("left, medial", _FROM_RIGHT)),
+    "R": (View("right, medial", _FROM_LEFT), View("right, lateral", _FROM_RIGHT)),
+    "": (View("from the left", _FROM_LEFT), View("from the right", _FROM_RIGHT)),
 }
-_POLES = (_View("from above", _FROM_ABOVE), _View("from below", _FROM_BELOW))
+POLES = (View("from above", _FROM_ABOVE), View("from below", _FROM_BELOW))
 
 
 def statistic_surfaces(
@@ -57,27 +57,26 @@ def statistic_surfaces(
     label : of the colour bar.
     signed : whether the colours diverge about 0.
     """
-    seen = [
-        (mesh, view) for mesh in meshes for view in (*_VIEWS[mesh.hemisphere], *(_POLES if len(meshes) == 1 else ()))
-    ]
+    seen = [(mesh, view) for mesh in meshes for view in (*VIEWS[mesh.hemisphere], *(POLES if len(meshes) == 1 else ()))]
     figure = Figure(figsize=(2.25 * len(seen) + 0.9, 2.3), dpi=DPI, layout="constrained")
     axes = figure.subplots(1, len(seen), squeeze=False)[0]
     colours = colouring(values, signed=signed)
     for axis, (mesh, view) in zip(axes, seen, strict=True):
-        _draw(axis, mesh, view, values, significant, colours)
+        draw_surface(axis, mesh, view, values, significant, colours)
         axis.set_title(view.name, fontsize=8, pad=2)
     figure.colorbar(colours, ax=list(axes), label=label, shrink=0.8, aspect=16, pad=0.01).ax.tick_params(labelsize=8)
     return as_png(figure)
 
 
-def _draw(
+def draw_surface(
     axis: Axes,
     mesh: Mesh,
-    view: _View,
+    view: View,
     values: NDArray[np.float64],
     significant: NDArray[np.bool_],
     colours: ScalarMappable,
 ) -> None:
+    """One surface from one side: vertices in the colours of their features, a border around what is significant."""
     seen = mesh.coordinates @ np.array(view.axes).T
     corners = seen[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
