@@ -51,7 +51,7 @@ def test_scores_that_cannot_be_are_refused_with_their_subject(score, cell):
 
 def test_unknown_scores_are_refused_with_the_nearest():
     with pytest.raises(NumericsError, match="did you mean 'painDETECT'"):
-        score_named("painDetect")
+        score_named("painDETCT")
 
 
 def test_groups_follow_from_score_and_controls():
