@@ -24,7 +24,7 @@ from thalgpu.engine.inputs.region_parts import (
 from thalgpu.engine.inputs.template_atlas import atlas_region
 from thalgpu.errors import InputError, ThalgpuWarning
 
-__all__ = ["check_grids", "find_regions", "read_region", "region_key", "subset"]
+__all__ = ["check_grids", "find_regions", "read_region", "region_key", "subset", "usable_subjects"]
 
 FEWEST_VOXELS = 5
 """A thalamus of fewer voxels is a mistake in the mask or in its labels."""
@@ -82,12 +82,12 @@ def find_regions(subjects: Sequence[Subject], *, thalamus: str | None, cortex: s
     return _checked(found["thalamus"], found["cortex"])
 
 
-def read_region(text: str, grid: Grid) -> Region:
-    """A label image or mask `FILE[:LABELS]` on the given grid, parcels where it has several labels.
+def read_region(text: str, grid: Grid, *, parcels: bool = True) -> Region:
+    """A label image or mask `FILE[:LABELS]` on the given grid, one mask or parcels where it has several labels.
 
     InputError that names both grids when they differ; a CIFTI image is matched vertex by vertex and voxel by voxel.
     """
-    return region_from_labels(on_grid(read_label_image(text), grid), parcels=True)
+    return region_from_labels(on_grid(read_label_image(text), grid), parcels=parcels)
 
 
 def check_grids(subject: Subject, regions: Sequence[Region]) -> tuple[ImageHeader, ...]:
@@ -110,6 +110,28 @@ def check_grids(subject: Subject, regions: Sequence[Region]) -> tuple[ImageHeade
                 require_same_grid(surfaces[0], found, region.grid, owner=region.source)
         headers.append(header)
     return tuple(headers)
+
+
+def usable_subjects(
+    subjects: Sequence[Subject], regions: Sequence[Region]
+) -> tuple[tuple[Subject, ...], dict[str, InputError], list[tuple[ImageHeader, ...]]]:
+    """Subjects whose scans' headers fit the regions, the others with the reason, and the headers.
+
+    InputError when there is none.
+    """
+    usable, headers = [], []
+    rejected: dict[str, InputError] = {}
+    for subject in subjects:
+        try:
+            scans = check_grids(subject, regions)
+        except InputError as error:
+            rejected[subject.participant_id] = error
+        else:
+            usable.append(subject)
+            headers.append(scans)
+    if not usable:
+        raise next(iter(rejected.values()))
+    return tuple(usable), rejected, headers
 
 
 def _usual_scan(subjects: Sequence[Subject]) -> tuple[Subject, Grid]:

@@ -1,14 +1,13 @@
 """`thalgpu gradients`: subjects' records, the template, aligned maps, tables and report, each only where needed."""
 
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries, write_text
+from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.store import is_done
@@ -23,12 +22,12 @@ from thalgpu.engine.pipelines.out_folder import (
 )
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
+from thalgpu.engine.pipelines.subject_runs import note_failure, run_subjects
 from thalgpu.engine.pipelines.subject_stage import SubjectTask, finished_record, run_subject, subject_key
 from thalgpu.engine.pipelines.tables import write_tables
 from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.results import SubjectRecord
-from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
 
 
 @dataclass
@@ -133,35 +132,9 @@ class _Stages:
 
     def _subjects(self) -> list[SubjectRecord]:
         """Records of all subjects, found and verified or computed now, in the order of their ids."""
-        hashes = InputHashes(self.request.out / "logs" / "input-hashes.json")
-        records, tasks = self._finished_and_open(hashes)
-        stamps = {path: hashes.stamp(path) for task in tasks for path in task.subject.files}
-        n_subjects = len(self.prepared.subjects)
-        done = n_subjects - len(tasks)
-        for outcome in self.workers.run(run_subject, tasks):
-            participant_id = outcome.task.subject.participant_id
-            if outcome.error is not None:
-                self._note_failure(participant_id, outcome.error)
-            for record in outcome.result or ():
-                for path, digest in record.sha256.items():
-                    hashes.remember(path, digest, stamps[path])
-            records += outcome.result or ()
-            done += 1
-            seconds = sum(record.seconds for record in outcome.result or ())
-            self.progress(Event("step", f"sub-{participant_id}", done, n_subjects, seconds))
-        hashes.save()
-        if not records and not self.interrupts.requested:
-            raise next(iter(self.result.failures.values()))
-        return sorted(records, key=lambda record: record.participant_id)
-
-    def _finished_and_open(self, hashes: InputHashes) -> tuple[list[SubjectRecord], list[SubjectTask]]:
-        """Records on disk, verified, and the tasks of the subjects that have none."""
         request, prepared = self.request, self.prepared
-        self.progress(Event("stage", "subjects", total=len(prepared.subjects)))
-        records: list[SubjectRecord] = []
-        tasks: list[SubjectTask] = []
-        for done, subject in enumerate(prepared.subjects, start=1):
-            task = SubjectTask(
+        tasks = [
+            SubjectTask(
                 subject,
                 prepared.thalamus,
                 prepared.cortex,
@@ -170,13 +143,18 @@ class _Stages:
                 request.options,
                 request.out,
             )
-            found = _find_finished(task, hashes)
-            if found:
-                records += found
-                self.progress(Event("step", f"sub-{subject.participant_id}", done - len(tasks), len(prepared.subjects)))
-            else:
-                tasks.append(task)
-        return records, tasks
+            for subject in prepared.subjects
+        ]
+        return run_subjects(
+            tasks,
+            _find_finished,
+            run_subject,
+            out=request.out,
+            workers=self.workers,
+            interrupts=self.interrupts,
+            progress=self.progress,
+            failures=self.result.failures,
+        )
 
     def _template(self, part: Part, records: Sequence[SubjectRecord], left: tuple[Part, Template] | None) -> Template:
         self.progress(Event("stage", f"template{f' {part.hemisphere}' if part.hemisphere else ''}", total=1))
@@ -207,7 +185,7 @@ class _Stages:
         for number, outcome in enumerate(self.workers.run(run_align, todo), start=len(finished) + 1):
             participant_id = outcome.task.record.participant_id
             if outcome.result is None:
-                self._note_failure(participant_id, outcome.error)
+                note_failure(request.out, self.result.failures, participant_id, outcome.error)
             else:
                 finished.append(outcome.result)
             self.progress(Event("step", f"sub-{participant_id}", number, len(tasks)))
@@ -227,14 +205,6 @@ class _Stages:
                 f"{subject}: maps aligned to an earlier template were removed; its own record stays"
             )
 
-    def _note_failure(self, participant_id: str, error: Exception | None) -> None:
-        """One subject's error is noted and the others go on; a full disk ends the run."""
-        if error is None or (isinstance(error, ResourceError) and not isinstance(error, WorkerDiedError)):
-            raise error or AssertionError("a task ended without result and error")
-        if not isinstance(error, ThalgpuError):
-            error = _write_crash(self.result.out, participant_id, error)
-        self.result.failures[participant_id] = error
-
 
 def _find_finished(task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecord, ...]:
     """The subject's records when all of them are on disk, verified, and made from these very inputs and options."""
@@ -249,11 +219,3 @@ def _find_finished(task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecor
             return ()
         found.append(finished_record(path, part, key, sha256))
     return tuple(found)
-
-
-def _write_crash(out: Path, participant_id: str, error: Exception) -> ThalgpuError:
-    """Keep an unexpected error's traceback, with the worker's, where it can be sent to the developers."""
-    path = out / "logs" / f"crash-sub-{participant_id}.txt"
-    write_text(path, "".join(traceback.format_exception(error)))
-    summary = "out of memory" if isinstance(error, MemoryError) else f"internal error: {type(error).__name__}: {error}"
-    return ThalgpuError(summary, where=str(path), remedy="please report it with this file")

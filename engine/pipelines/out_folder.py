@@ -1,17 +1,18 @@
 """The output folder: that it holds one set of options, and that nothing in it is out of date."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.inputs.region_files import absolute_argument
 from thalgpu.engine.inputs.region_parts import region_key
 from thalgpu.engine.outputs.sidecars import write_dataset_files as write_bids_files
 from thalgpu.engine.outputs.sidecars import write_toml
 from thalgpu.engine.pipelines.group_stage import POOLS
-from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared
+from thalgpu.engine.pipelines.prepare import GradientsRequest, InputsRequest, Prepared
 from thalgpu.errors import InputError, UsageError
 
 _TEMPLATE_BOUND = (
@@ -25,24 +26,69 @@ _TEMPLATE_BOUND = (
 
 def check_same_options(request: GradientsRequest, prepared: Prepared) -> None:
     """Refuse to mix results of different options or regions in one folder; UsageError that names what differs."""
-    path = request.out / "config.toml"
-    holds_results = path.exists() and any(request.out.glob("sub-*/func/*_gradients.h5"))
-    if request.overwrite or not holds_results:
-        return
-    before, regions = _read_config(path)
-    now = shaping_options(request)
-    changed = [
-        f"{name} {before.get(name, 'none')} → {now.get(name, 'none')}"
-        for name in asdict(request.options) | asdict(request.cleaning)
-        if before.get(name) != now.get(name)
-    ]
     # a region that is found by vote may change with the list, and then all is computed anew
     named = {"thalamus": request.thalamus, "cortex": request.cortex}
     keys = region_keys(prepared)
-    changed += [f"another {name}, {text}" for name, text in named.items() if text and keys[name] != regions.get(name)]
+    require_same_options(
+        request.out,
+        "gradients",
+        results="sub-*/func/*_gradients.h5",
+        overwrite=request.overwrite,
+        names=asdict(request.options) | asdict(request.cleaning),
+        now=shaping_options(request),
+        regions={name: (keys[name], f"another {name}, {text}") for name, text in named.items() if text},
+    )
+
+
+def require_same_options(
+    out: Path,
+    command: str,
+    *,
+    results: str,
+    overwrite: bool,
+    names: Iterable[str],
+    now: Mapping[str, Any],
+    regions: Mapping[str, tuple[str, str]],
+) -> None:
+    """Refuse to mix results of different options or regions, or of several commands, in one folder.
+
+    Parameters
+    ----------
+    command : that is run, the name of its table in config.toml.
+    results : pattern of the files that make a change matter.
+    overwrite : whether results of other options may be replaced.
+    names, now : options that shape results, and their values.
+    regions : name → key, and what to say where the folder has another one.
+
+    Raises
+    ------
+    UsageError
+        That names what differs.
+    InputError
+        Nobody knows the options of the results.
+    """
+    path = out / "config.toml"
+    document = _read_config(path)
+    if document and command not in document:
+        raise UsageError(f"{out} holds results of another command", remedy="choose another --out")
+    if overwrite or not path.exists() or not any(out.glob(results)):
+        return
+    if not document or not isinstance(document.get("regions"), dict):
+        raise InputError(
+            path,
+            "cannot be read, so that nobody knows the options of these results",
+            remedy="--overwrite, or another --out",
+        )
+    before = document[command]
+    changed = [
+        f"{name} {before.get(name, 'none')} → {now.get(name, 'none')}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+    changed += [words for name, (key, words) in regions.items() if key != document["regions"].get(name)]
     if changed:
         raise UsageError(
-            f"{request.out} holds results of other options: {'; '.join(changed)}",
+            f"{out} holds results of other options: {'; '.join(changed)}",
             remedy="choose another --out, or --overwrite to replace them",
         )
 
@@ -54,19 +100,20 @@ def write_dataset_files(request: GradientsRequest, prepared: Prepared) -> None:
     write_toml(request.out / "config.toml", config)
 
 
-def remove_outdated(out: Path, current: Iterable[Path]) -> list[str]:
-    """Remove maps and aligned records that belong to another template than this run's; each subject's own record stays.
+def remove_outdated(out: Path, current: Iterable[Path], patterns: Iterable[str] = _TEMPLATE_BOUND) -> list[str]:
+    """Remove maps and aligned records that are not this run's; each subject's own record stays.
 
     Parameters
     ----------
     current : every aligned file and map of this run.
+    patterns : of the files that may be outdated.
 
     Returns
     -------
     The subjects concerned, "sub-07" …, in order.
     """
     kept = set(current)
-    outdated = [path for pattern in _TEMPLATE_BOUND for path in out.glob(pattern) if path not in kept]
+    outdated = [path for pattern in patterns for path in out.glob(pattern) if path not in kept]
     for path in outdated:
         path.unlink(missing_ok=True)
     return sorted({path.relative_to(out).parts[0] for path in outdated} - {"group"})
@@ -79,36 +126,52 @@ def region_keys(prepared: Prepared) -> dict[str, str]:
 
 def resolved_options(request: GradientsRequest) -> dict[str, Any]:
     """Every option with its final value under its name on the command line, as `--config` reads it; paths absolute."""
+    return input_options(request) | file_options({"nuclei": request.nuclei}) | shaping_options(request)
+
+
+def input_options(request: InputsRequest) -> dict[str, Any]:
+    """What says whose scans and which regions, where it is given; paths absolute."""
     named = {
         "subjects": str(request.subjects.absolute()),
         "derivatives": str(request.derivatives.absolute()) if request.derivatives else None,
         "input_type": request.input_type,
-        "thalamus": absolute_argument(request.thalamus) if request.thalamus else None,
-        "cortex": absolute_argument(request.cortex) if request.cortex else None,
-        "nuclei": absolute_argument(request.nuclei) if request.nuclei else None,
     }
-    return {name: value for name, value in named.items() if value is not None} | shaping_options(request)
+    given = {name: value for name, value in named.items() if value is not None}
+    return given | file_options({"thalamus": request.thalamus, "cortex": request.cortex})
+
+
+def file_options(named: Mapping[str, str | None]) -> dict[str, str]:
+    """Options of the form `FILE[:LABELS]`, where they are given, with absolute paths."""
+    return {name: absolute_argument(text) for name, text in named.items() if text is not None}
 
 
 def shaping_options(request: GradientsRequest) -> dict[str, Any]:
     """The options that shape numbers, those without a value left out."""
-    options = asdict(request.options) | asdict(request.cleaning)
-    confounds = options["confounds"]
-    options["confounds"] = confounds if isinstance(confounds, str) else ",".join(confounds)
+    options = asdict(request.options)
     if options["template"] not in POOLS:
         options["template"] = str(Path(options["template"]).absolute())
+    return plain_options(options) | cleaning_options(request.cleaning)
+
+
+def cleaning_options(cleaning: CleaningOptions) -> dict[str, Any]:
+    """The options of cleaning, as the command line spells them."""
+    options = asdict(cleaning)
+    confounds = options["confounds"]
+    options["confounds"] = confounds if isinstance(confounds, str) else ",".join(confounds)
+    return plain_options(options)
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those with a value, tuples as lists."""
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in options.items() if value is not None
     }
 
 
-def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_config(path: Path) -> dict[str, Any]:
+    """The tables of the folder's config.toml; empty where it is absent or cannot be understood."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        return dict(document["gradients"]), dict(document["regions"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path,
-            "cannot be read, so that nobody knows the options of these results",
-            remedy="--overwrite, or another --out",
-        ) from error
+    except (OSError, ValueError):
+        return {}
+    return {name: table for name, table in document.items() if isinstance(table, dict)}

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from thalgpu.engine.cluster.devices import choose_gpus
 from thalgpu.engine.config import CleaningOptions, GradientOptions
-from thalgpu.engine.inputs.headers import ImageHeader
 from thalgpu.engine.inputs.model import Region, Subject
-from thalgpu.engine.inputs.regions import check_grids, find_regions, read_region
+from thalgpu.engine.inputs.regions import find_regions, read_region, usable_subjects
 from thalgpu.engine.inputs.subject_list import read_subject_list
 from thalgpu.engine.outputs.locks import check_is_ours
 from thalgpu.engine.pipelines.check_options import check_cleaning_options, check_gradient_options
@@ -18,6 +18,30 @@ from thalgpu.engine.pipelines.parts import Part, split_parts
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.plan import GradientsPlan, plan_gradients
 from thalgpu.errors import InputError, NumericsError, UsageError
+
+
+class InputsRequest(Protocol):
+    """The part of a request that says whose scans and which regions."""
+
+    @property
+    def subjects(self) -> Path:
+        """The subject list."""
+
+    @property
+    def derivatives(self) -> Path | None:
+        """Folder that the labels of the list belong to."""
+
+    @property
+    def input_type(self) -> str | None:
+        """Its layout."""
+
+    @property
+    def thalamus(self) -> str | None:
+        """`FILE[:LABELS]`, or None to find it."""
+
+    @property
+    def cortex(self) -> str | None:
+        """Likewise."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +114,17 @@ def prepare(request: GradientsRequest) -> Prepared:
     """
     check_gradient_options(request.options)
     check_cleaning_options(request.cleaning)
-    if request.input_type and not request.derivatives:
-        raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
     check_is_ours(request.out)
     gpus = choose_gpus(request.gpus)
     with collect_remarks() as remarks:
-        subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
-        thalamus, cortex = find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
+        subjects, thalamus, cortex = find_inputs(request)
     parts = split_parts(thalamus, cortex, request.options)
     _check_parts(parts, request.options, request.out)
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
     if nuclei is not None:
         for part in parts:
             match_nuclei(nuclei, part.thalamus)
-    usable, rejected, headers = _look_at_headers(subjects, thalamus, cortex)
-    if not usable:
-        raise next(iter(rejected.values()))
+    usable, rejected, headers = usable_subjects(subjects, (thalamus, cortex))
     plan = plan_gradients(
         n_subjects=len(usable),
         n_parts=len(parts),
@@ -122,6 +141,14 @@ def prepare(request: GradientsRequest) -> Prepared:
     return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, tuple(remarks))
 
 
+def find_inputs(request: InputsRequest) -> tuple[Sequence[Subject], Region, Region]:
+    """Subjects of the list, thalamus and cortex; UsageError or InputError where they cannot be had."""
+    if request.input_type and not request.derivatives:
+        raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
+    subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
+    return subjects, *find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
+
+
 def _check_parts(parts: Sequence[Part], options: GradientOptions, out: Path) -> None:
     """What the group stages will need, before hours are spent on the subjects."""
     for part in parts:
@@ -132,20 +159,3 @@ def _check_parts(parts: Sequence[Part], options: GradientOptions, out: Path) -> 
         if part.thalamus.xyz is None and (options.trend_surface or options.hemisphere == "separate"):
             option = "--trend-surface" if options.trend_surface else "--hemisphere separate"
             raise NumericsError(f"{option} needs a thalamus made of voxels", where=part.thalamus.source)
-
-
-def _look_at_headers(
-    subjects: Sequence[Subject], thalamus: Region, cortex: Region
-) -> tuple[tuple[Subject, ...], dict[str, InputError], list[tuple[ImageHeader, ...]]]:
-    """Subjects whose scans' headers fit the regions, the others with the reason, and the headers."""
-    usable, headers = [], []
-    rejected: dict[str, InputError] = {}
-    for subject in subjects:
-        try:
-            scans = check_grids(subject, (thalamus, cortex))
-        except InputError as error:
-            rejected[subject.participant_id] = error
-        else:
-            usable.append(subject)
-            headers.append(scans)
-    return tuple(usable), rejected, headers

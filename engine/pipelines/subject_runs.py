@@ -1,0 +1,112 @@
+"""One task a subject: what is done is found and verified, the rest is run, and one failure does not end the others."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.interrupts import Interrupts
+from thalgpu.engine.inputs.model import Subject
+from thalgpu.engine.outputs.atomic import write_text
+from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.progress import Event, Progress
+from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
+
+
+class SubjectTask(Protocol):
+    """What a worker is given for one subject."""
+
+    @property
+    def subject(self) -> Subject:
+        """Whose files are read."""
+
+
+class SubjectResult(Protocol):
+    """What a worker returns: small, so that only files carry arrays."""
+
+    @property
+    def participant_id(self) -> str:
+        """Without "sub-"."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+
+    @property
+    def sha256(self) -> dict[Path, str]:
+        """File → SHA-256 (hex) of every input."""
+
+
+Task = TypeVar("Task", bound=SubjectTask)
+Result = TypeVar("Result", bound=SubjectResult)
+
+
+def run_subjects(
+    tasks: Sequence[Task],
+    find: Callable[[Task, InputHashes], Sequence[Result]],
+    run: Callable[[Task], Sequence[Result]],
+    *,
+    out: Path,
+    workers: Workers,
+    interrupts: Interrupts,
+    progress: Progress,
+    failures: dict[str, Exception],
+) -> list[Result]:
+    """Results of all subjects, found and verified or computed now, in the order of their ids.
+
+    Parameters
+    ----------
+    tasks : one a subject.
+    find : what is on disk, verified and made from the same inputs and options; nothing where the task must be run.
+    run : does the task; runs in a worker.
+    out : the output folder, where SHA-256 of inputs are remembered and crashes are reported.
+    failures : participant id → what went wrong; added to.
+
+    Raises
+    ------
+    ThalgpuError
+        Why the first one failed, when all subjects have; and a full disk, which ends the run.
+    """
+    hashes = InputHashes(out / "logs" / "input-hashes.json")
+    progress(Event("stage", "subjects", total=len(tasks)))
+    results: list[Result] = []
+    waiting: list[Task] = []
+    for number, task in enumerate(tasks, start=1):
+        if found := find(task, hashes):
+            results += found
+            step = number - len(waiting)
+            progress(Event("step", f"sub-{task.subject.participant_id}", step, len(tasks)))
+        else:
+            waiting.append(task)
+    stamps = {path: hashes.stamp(path) for task in waiting for path in task.subject.files}
+    first = len(tasks) - len(waiting) + 1
+    for number, outcome in enumerate(workers.run(run, waiting), start=first):
+        participant_id = outcome.task.subject.participant_id
+        if outcome.error is not None:
+            note_failure(out, failures, participant_id, outcome.error)
+        for result in outcome.result or ():
+            for path, digest in result.sha256.items():
+                hashes.remember(path, digest, stamps[path])
+        results += outcome.result or ()
+        seconds = sum(result.seconds for result in outcome.result or ())
+        progress(Event("step", f"sub-{participant_id}", number, len(tasks), seconds))
+    hashes.save()
+    if not results and not interrupts.requested:
+        raise next(iter(failures.values()))
+    return sorted(results, key=lambda result: result.participant_id)
+
+
+def note_failure(out: Path, failures: dict[str, Exception], participant_id: str, error: Exception | None) -> None:
+    """One subject's error is noted and the others go on; a full disk ends the run."""
+    if error is None or (isinstance(error, ResourceError) and not isinstance(error, WorkerDiedError)):
+        raise error or AssertionError("a task ended without result and error")
+    failures[participant_id] = error if isinstance(error, ThalgpuError) else _write_crash(out, participant_id, error)
+
+
+def _write_crash(out: Path, participant_id: str, error: Exception) -> ThalgpuError:
+    """Keep an unexpected error's traceback, with the worker's, where it can be sent to the developers."""
+    path = out / "logs" / f"crash-sub-{participant_id}.txt"
+    write_text(path, "".join(traceback.format_exception(error)))
+    summary = "out of memory" if isinstance(error, MemoryError) else f"internal error: {type(error).__name__}: {error}"
+    return ThalgpuError(summary, where=str(path), remedy="please report it with this file")
