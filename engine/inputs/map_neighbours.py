@@ -29,6 +29,7 @@ class Mesh:
     faces: NDArray[np.int64]
     coordinates: NDArray[np.float64]
     structure: str
+    sha256: str = ""
 
 
 def mesh_files(text: str | None) -> tuple[Path, ...]:
@@ -51,7 +52,7 @@ def read_mesh(path: Path) -> Mesh:
         raise InputError(path, "coordinates that are NaN or Inf", at="POINTSET", remedy="write the mesh again")
     if triangles.dtype.kind not in "iu" or triangles.min() < 0 or triangles.max() >= len(points):
         raise InputError(path, f"triangles of other vertices than its {len(points)}", at="TRIANGLE")
-    return Mesh(path, triangles.astype(np.int64), points, image.structure)
+    return Mesh(path, triangles.astype(np.int64), points, image.structure, image.sha256)
 
 
 def neighbours_of(
