@@ -14,29 +14,33 @@ from thalgpu.engine.report.inference_figures import PLAIN, SIGNIFICANT, plain
 
 @dataclass(frozen=True)
 class ForestLine:
-    """One effect: its name, size, 95 % limits or None, and whether it is significant; no name for a blank line."""
+    """One effect: size, 95 % limits or None, and whether it is significant."""
 
-    name: str
     effect: float
     low: float | None
     high: float | None
     significant: bool
 
 
-def forest(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ForestLine]]]]], label: str) -> bytes:
+Arms = Sequence[tuple[str, Sequence[tuple[str, ForestLine | None]]]]
+"""Title of each arm, and its parts with their effects; None where a part has none."""
+
+
+def forest(panels: Sequence[tuple[str, Arms]], label: str) -> bytes:
     """Effects with their confidence limits, a panel a contrast side by side, as PNG; what is significant is filled.
 
     Parameters
     ----------
-    panels : contrast, and for each arm its title and lines; every panel has the same arms and lines.
+    panels : contrast and arms; every panel has the same arms and parts.
     label : of the effects' axis.
     """
     n_lines = sum(1 + len(lines) for _, lines in panels[0][1])
     figure = Figure(figsize=(2.5 + 2.5 * len(panels), 0.23 * n_lines + 1.0), dpi=PRINT_DPI, layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axis, (contrast, arms) in zip(axes, panels, strict=True):
-        for at, line in zip(_places(arms), (line for _, lines in arms for line in lines), strict=True):
-            _draw(axis, at, line)
+        for at, line in zip(_places(arms), (line for _, lines in arms for _, line in lines), strict=True):
+            if line is not None:
+                _draw(axis, at, line)
         axis.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
         axis.set_title(plain(contrast), fontsize=9, loc="left", parse_math=False)
         axis.set_xlabel(label, fontsize=8)
@@ -44,7 +48,7 @@ def forest(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ForestLine]]
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
         axis.tick_params(axis="x", labelsize=8)
-    names = [name for arm, lines in panels[0][1] for name in (arm, *(line.name for line in lines))]
+    names = [name for arm, lines in panels[0][1] for name in (arm, *(part for part, _ in lines))]
     axes[0].set_yticks(-np.arange(n_lines), [plain(name) for name in names], fontsize=8, parse_math=False)
     headers = set(np.cumsum([0, *(1 + len(lines) for _, lines in panels[0][1])]).tolist())
     for number, text in enumerate(axes[0].get_yticklabels()):
@@ -53,7 +57,7 @@ def forest(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[ForestLine]]
     return as_png(figure)
 
 
-def _places(arms: Sequence[tuple[str, Sequence[ForestLine]]]) -> Iterator[int]:
+def _places(arms: Arms) -> Iterator[int]:
     """Height of every line: below its arm's title."""
     at = 0
     for _, lines in arms:

@@ -229,6 +229,7 @@ class StudyPage:
     n_perm : permutations that were done, the identity included; one set for all arms.
     exhaustive : these were all there are.
     possible : how many there are, in words.
+    least_p_joint : the smallest `p_joint` that so many permutations and arms allow, or None where it is not known.
     over_contrasts : `p_arm` and `p_joint` are corrected over contrasts, too.
     table_one : the participants.
     arms : in the order of the page.
@@ -254,6 +255,7 @@ class StudyPage:
     arms: tuple[ArmPage, ...]
     exhaustive: bool = False
     possible: str = ""
+    least_p_joint: float | None = None
     over_contrasts: bool = True
     excluded: tuple[tuple[str, str], ...] = ()
     covariates: tuple[str, ...] = ()

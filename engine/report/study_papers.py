@@ -40,7 +40,10 @@ _PAPERS = {
         "Margulies DS, Ghosh SS, Goulas A, et al. Situating the default-mode network along a principal gradient of "
         "macroscale cortical organization. Proc Natl Acad Sci USA 2016;113:12574–12579. doi:10.1073/pnas.1608282113"
     ),
-    "Pain 2025": ("The study that the measures and groups follow: Pain 2025. doi:10.1097/j.pain.0000000000003843"),
+    "Pain 2025": (
+        "Clinical phenotype matters: structural and functional thalamic changes in neuropathic low-back pain. Pain "
+        "2025. doi:10.1097/j.pain.0000000000003843"
+    ),
     "Patenaude et al. 2011": (
         "Patenaude B, Smith SM, Kennedy DN, Jenkinson M. A Bayesian model of shape and appearance for subcortical "
         "brain segmentation. NeuroImage 2011;56:907–922. doi:10.1016/j.neuroimage.2011.02.046"
