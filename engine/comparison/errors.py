@@ -11,6 +11,10 @@ NOISE = 7.0
 From synthetic cohorts of 30 and 84, smooth and rough, with groups of a tenth to two thirds of them and bases of 60 to
 300: the least with which the estimate is above the true error in 99 of 100 vectors; the median is 3 times too large."""
 
+MIXED = 0.3
+"""How much of the largest possible coupling two vectors have through what they lack outside of the basis. What they
+lack points in hardly related directions: on the same cohorts never more than .17 of it, .04 in 99 of 100 pairs."""
+
 LEFT = 0.75
 """Part of a step inside of the pooled basis that it is wrong by: it knows of the pooled operator there, not of the
 mean's own."""
@@ -52,11 +56,11 @@ def reduced_errors(sines: Floats, residuals: Floats, lambdas: Floats, tail: floa
     -------
     (n_sets, m)
         The step finds the part outside of the basis but for spread / (λ − tail) of it. Two vectors that lack parts
-        outside mix by sine · sine · spread / gap. What the small problem left over counts in full.
+        outside mix by `MIXED` · sine · sine · spread / gap. What the small problem left over counts in full.
     """
     above = lambdas - tail
     outside = sines * spread[:, None] / above
-    mixed = mixing(sines * np.sqrt(spread)[:, None], lambdas)
+    mixed = mixing(sines * np.sqrt(MIXED * spread)[:, None], lambdas)
     left_over = residuals * lambdas / np.maximum(lambdas - lambdas[:, -1:], SEPARATED * np.abs(lambdas))
     return np.asarray(np.minimum(np.sqrt(outside**2 + mixed**2 + left_over**2), 1))
 

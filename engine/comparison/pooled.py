@@ -27,7 +27,7 @@ class Pooled:
     ----------
     recipe : how means are embedded.
     lambdas : (rank,) float64, pooled eigenvalues, descending; the first is 1.
-    tail : mean of the eigenvalues outside of the basis.
+    tail : mean of the eigenvalues outside of the basis, or what `calibrated` finds to stand for them better.
     basis : (n_voxels, rank) float32: Q, the vectors v, with Q' M₀ Q = 1.
     metric : (n_voxels,) float64: M₀.
     degrees : (n_subjects, n_voxels) float64: d_s = K_s 1.
@@ -35,7 +35,7 @@ class Pooled:
     images : (n_subjects, n_voxels, rank) float32: K_s Q.
     projections : (n_subjects, rank, rank) float32: Q' K_s Q.
     metrics : (n_subjects, rank, rank) float32: Q' M_s Q, where Σ w_s M_s is the metric of K_w to first order.
-    caution : what the estimated errors of these data are multiplied by; `calibrated` finds less than 1.
+    caution : what the estimated errors of these data are multiplied by; `calibrated` finds less than 1, for this basis.
     """
 
     recipe: Recipe

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.comparison.blocks import Study, observe, run_block
-from thalgpu.engine.comparison.pilot import verify
+from thalgpu.engine.comparison.verification import Verified, verify
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.pipelines.compare_records import read_study, write_block
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Part of every key: raised when the same study would give other numbers."""
 
 
@@ -53,8 +53,8 @@ def run_compare_task(task: CompareTask) -> Path:
     return task.record
 
 
-def run_verify_task(task: VerifyTask) -> NDArray[np.float64]:
-    """(n_components,) largest error over a sample, in null SDs."""
+def run_verify_task(task: VerifyTask) -> Verified:
+    """Largest errors over a sample of the permutations, in null SDs."""
     with threadpool_limits(1):
         study = _study(task.study, task.study_key)
         return verify(study, task.number, study.options.seed)
