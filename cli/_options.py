@@ -1,14 +1,16 @@
 """How options are declared and read, and the choices that they offer."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from thalgpu.errors import UsageError
 
+INPUT, REGIONS, CLEANING = "Input", "Regions", "Cleaning"
 RUNNING = "Running"
-"""The help's panel of what does not change results."""
+"""The help's panels; the last is of what does not change results."""
 
 
 def option(panel: str, text: str, *names: str, **limits: Any) -> Any:
@@ -33,6 +35,32 @@ GpusOption = Annotated[int | None, option(RUNNING, "GPUs, one process each; 0: n
 WorkersOption = Annotated[int | None, option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)]
 MemoryOption = Annotated[str | None, option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")]
 LogJsonOption = Annotated[bool, option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")]
+
+
+SubjectsOption = Annotated[Path, option(INPUT, "Subject list: scans, participant labels, or a TSV.")]
+DerivativesOption = Annotated[Path | None, option(INPUT, "fMRIPrep, XCP-D or HCP folder of the labels.")]
+InputTypeOption = Annotated[
+    str | None, option(INPUT, "Its layout and space: fmriprep, xcpd or hcp, then :SPACE or :SPACE+SURFACE.")
+]
+ThalamusOption = Annotated[
+    str | None, option(REGIONS, "Mask or label image, FILE or FILE:LABELS. [default: found]", metavar="FILE")
+]
+CortexOption = Annotated[
+    str | None, option(REGIONS, "Mask (voxels) or label image (parcels). [default: found]", metavar="FILE")
+]
+ConfoundsOption = Annotated[str, option(CLEANING, "24p, 36p, acompcor, none, or NAME,NAME,…")]
+HighPassOption = Annotated[float | None, option(CLEANING, "Remove slower changes, Hz.")]
+LowPassOption = Annotated[float | None, option(CLEANING, "Remove faster changes, Hz.")]
+ScrubOption = Annotated[float | None, option(CLEANING, "Leave out volumes of more displacement, mm.")]
+DropFirstOption = Annotated[int, option(CLEANING, "Leave out this many first volumes.")]
+DetrendOption = Annotated[bool, option(CLEANING, "Remove a linear trend.")]
+FwhmOption = Annotated[float, option(CLEANING, "Smooth inside each region, mm.")]
+TrOption = Annotated[float | None, option(CLEANING, "Repetition time in s. [default: the header's]")]
+OverwriteOption = Annotated[bool, option(RUNNING, "Replace results of other options.", "--overwrite")]
+DryRunOption = Annotated[bool, option(RUNNING, "Check headers, print the plan, stop.", "--dry-run")]
+VerboseOption = Annotated[
+    int, option(RUNNING, "All options in the plan; -vv: tracebacks too.", "-v", "--verbose", count=True)
+]
 
 
 class Recipe(StrEnum):

@@ -1,52 +1,64 @@
 """`thalgpu gradients`: options in, plan, progress, summary table, exit code out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
 from thalgpu.cli._options import (
-    RUNNING,
+    INPUT,
+    REGIONS,
     Alignment,
     Approach,
+    ConfoundsOption,
+    CortexOption,
+    DerivativesOption,
+    DetrendOption,
+    DropFirstOption,
+    DryRunOption,
+    FwhmOption,
     GpusOption,
     Graph,
     Hemisphere,
+    HighPassOption,
+    InputTypeOption,
     Keep,
     Kernel,
     LogJsonOption,
+    LowPassOption,
     MemoryOption,
+    OverwriteOption,
     Recipe,
+    ScrubOption,
+    SubjectsOption,
     Targets,
+    ThalamusOption,
+    TrOption,
+    VerboseOption,
     WorkersOption,
     option,
     plain,
 )
+from thalgpu.cli._runs import exit_code, names_of, print_concerns, print_failures, read_cleaning
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.gradients import GradientsResult
     from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared
 
-INPUT, REGIONS, GRADIENTS, CLEANING = "Input", "Regions", "Gradients", "Cleaning"
+GRADIENTS = "Gradients"
 
 
 def gradients(
     context: typer.Context,
-    subjects: Annotated[Path, option(INPUT, "Subject list: scans, participant labels, or a TSV.")],
+    subjects: SubjectsOption,
     out: Annotated[Path, option(INPUT, "Output folder: new, empty, or of an earlier run.")] = Path("thalgpu-out"),
-    derivatives: Annotated[Path | None, option(INPUT, "fMRIPrep, XCP-D or HCP folder of the labels.")] = None,
-    input_type: Annotated[
-        str | None, option(INPUT, "Its layout and space: fmriprep, xcpd or hcp, then :SPACE or :SPACE+SURFACE.")
-    ] = None,
+    derivatives: DerivativesOption = None,
+    input_type: InputTypeOption = None,
     config: ConfigOption = None,
-    thalamus: Annotated[
-        str | None, option(REGIONS, "Mask or label image, FILE or FILE:LABELS. [default: found]", metavar="FILE")
-    ] = None,
-    cortex: Annotated[
-        str | None, option(REGIONS, "Mask (voxels) or label image (parcels). [default: found]", metavar="FILE")
-    ] = None,
+    thalamus: ThalamusOption = None,
+    cortex: CortexOption = None,
     nuclei: Annotated[
         str | None, option(REGIONS, "Label image of thalamic nuclei, for the summary table.", metavar="FILE")
     ] = None,
@@ -93,22 +105,20 @@ def gradients(
     ] = None,
     trend_surface: Annotated[int, option(GRADIENTS, "Order of the trend-surface model; 0: none.")] = 0,
     keep: Annotated[list[Keep] | None, option(GRADIENTS, "Write this too (repeatable).")] = None,
-    confounds: Annotated[str, option(CLEANING, "24p, 36p, acompcor, none, or NAME,NAME,…")] = "none",
-    high_pass: Annotated[float | None, option(CLEANING, "Remove slower changes, Hz.")] = None,
-    low_pass: Annotated[float | None, option(CLEANING, "Remove faster changes, Hz.")] = None,
-    scrub_fd: Annotated[float | None, option(CLEANING, "Leave out volumes of more displacement, mm.")] = None,
-    drop_first: Annotated[int, option(CLEANING, "Leave out this many first volumes.")] = 0,
-    detrend: Annotated[bool, option(CLEANING, "Remove a linear trend.")] = True,
-    fwhm: Annotated[float, option(CLEANING, "Smooth inside each region, mm.")] = 0.0,
-    tr: Annotated[float | None, option(CLEANING, "Repetition time in s. [default: the header's]")] = None,
+    confounds: ConfoundsOption = "none",
+    high_pass: HighPassOption = None,
+    low_pass: LowPassOption = None,
+    scrub_fd: ScrubOption = None,
+    drop_first: DropFirstOption = 0,
+    detrend: DetrendOption = True,
+    fwhm: FwhmOption = 0.0,
+    tr: TrOption = None,
     gpus: GpusOption = None,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
-    overwrite: Annotated[bool, option(RUNNING, "Replace results of other options.", "--overwrite")] = False,
-    dry_run: Annotated[bool, option(RUNNING, "Check headers, print the plan, stop.", "--dry-run")] = False,
-    verbose: Annotated[
-        int, option(RUNNING, "All options in the plan; -vv: tracebacks too.", "-v", "--verbose", count=True)
-    ] = 0,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+    verbose: VerboseOption = 0,
     log_json: LogJsonOption = False,
 ) -> None:
     """Connectivity gradients of every subject's thalamus, aligned to one template.
@@ -122,38 +132,31 @@ def gradients(
     prepared = prepare(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
-        _print_concerns(prepared)
+        print_concerns(prepared)
         return
     with show_progress(as_json=log_json) as progress:
         result = run_gradients(request, progress, prepared=prepared)
     _print_result(result, as_json=log_json)
-    raise typer.Exit(_exit_code(result))
+    raise typer.Exit(exit_code(result))
 
 
 def _request(values: dict[str, Any]) -> "GradientsRequest":
     """The request that the options spell; UsageError when one cannot be read."""
     from dataclasses import fields
 
-    from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
-    from thalgpu.engine.pipelines.check_options import STRATEGIES
+    from thalgpu.engine.config import GradientOptions, recipe
     from thalgpu.engine.pipelines.prepare import GradientsRequest
 
     given = plain(values)
     given["keep"] = tuple(item.value for item in values["keep"] or ())
     if given["n_align"] is None:
         given["n_align"] = min(10, given["n_components"])
-    if given["confounds"] not in STRATEGIES:
-        given["confounds"] = tuple(name.strip() for name in given["confounds"].split(",") if name.strip())
-    shaping = {name: given[name] for name in _names(GradientOptions) if given[name] is not None}
+    shaping = {name: given[name] for name in names_of(GradientOptions) if given[name] is not None}
     return GradientsRequest(
         options=recipe(given["recipe"], **shaping),
-        cleaning=CleaningOptions(**{name: given[name] for name in _names(CleaningOptions)}),
+        cleaning=read_cleaning(given),
         **{field.name: given[field.name] for field in fields(GradientsRequest) if field.name in given},
     )
-
-
-def _names(options: type) -> list[str]:
-    return list(get_type_hints(options))
 
 
 def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: int) -> None:
@@ -176,17 +179,9 @@ def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: i
     for line in lines:
         print_line(line)
     if verbose:
-        for field in (*_names(type(options)), *_names(type(request.cleaning))):
+        for field in (*names_of(type(options)), *names_of(type(request.cleaning))):
             value = getattr(options, field) if hasattr(options, field) else getattr(request.cleaning, field)
             print_line(f"  {field} = {value}")
-
-
-def _print_concerns(prepared: "Prepared") -> None:
-    """What a run would say at its end, for a dry run."""
-    for remark in prepared.warnings:
-        print_line(f"warning: {remark}")
-    for participant_id, error in prepared.rejected.items():
-        print_line(f"rejected: sub-{participant_id}: {error}")
 
 
 def _print_result(result: "GradientsResult", *, as_json: bool) -> None:
@@ -210,8 +205,7 @@ def _print_result(result: "GradientsResult", *, as_json: bool) -> None:
     for remark in result.warnings:
         print_line(f"warning: {remark}")
     _print_subject_warnings(result)
-    for participant_id, error in result.failures.items():
-        print_line(f"failed: sub-{participant_id}: {error}")
+    print_failures(result)
     n_skipped = sum(one.record.skipped for one in result.aligned)
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
@@ -233,9 +227,3 @@ def _print_subject_warnings(result: "GradientsResult") -> None:
             told.setdefault(remark, []).append(f"sub-{one.record.participant_id}")
     for remark, who in told.items():
         print_line(f"warning: {who[0]}{f' and {len(who) - 1} more' if len(who) > 1 else ''}: {remark}")
-
-
-def _exit_code(result: "GradientsResult") -> int:
-    if result.interrupted is not None:
-        return result.interrupted
-    return 3 if result.failures else 0

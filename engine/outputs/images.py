@@ -39,17 +39,23 @@ class Meaning:
 
 
 def write_maps(
-    path: Path | Sequence[Path], values: NDArray[Any], region: Region, map_names: Sequence[str]
+    path: Path | Sequence[Path],
+    values: NDArray[Any],
+    region: Region,
+    map_names: Sequence[str],
+    meaning: Meaning | None = None,
 ) -> tuple[Path, ...]:
     """Write one map a column, zero outside the region.
 
     Parameters
     ----------
     path : one file, or for a surface the left and the right one; its ending must be the grid's (`names.map_suffix`).
-    values : (n_units, n_maps), stored as float32. A parcel's value goes to all its elements.
+    values : (n_units, n_maps), or (n_units,) for a single map, which is 3-D in a volume; stored as float32. A parcel's
+        value goes to all its elements.
     region : where the units lie. Volume: 4-D `.nii.gz`, whole grid, sform and qform from the grid's affine. CIFTI:
         `.dscalar.nii` of the region's grayordinates only. Surface: two `.func.gii` of all vertices.
     map_names : (n_maps,) names, kept in CIFTI and GIFTI; NIfTI has no place for them.
+    meaning : of the numbers, where they are no gradients.
 
     Returns
     -------
@@ -68,14 +74,15 @@ def write_maps(
     volume is zero, so that level 1 takes half the time of level 6 for a file of 0.3 instead of 0.1 MB.
     """
     paths = (path,) if isinstance(path, Path) else tuple(path)
-    if values.shape != (region.n_units, len(map_names)):
+    columns = values[:, None] if values.ndim == 1 else values
+    if columns.shape != (region.n_units, len(map_names)):
         raise ValueError(f"{values.shape} are not {len(map_names)} maps of {region.n_units} units")
     if any(not one.name.endswith(map_suffix(region.grid)) for one in paths):
         raise ValueError(f"{paths[0].name} is no name for maps on a {type(region.grid).__name__}")
     if not np.isfinite(values).all():
         raise ThalgpuError("maps hold NaN or Inf and are not written", where=str(paths[0]))
     elements = np.asarray(values if region.parcel is None else values[region.parcel], dtype=np.float32)
-    for one, content in zip(paths, encode_maps(elements, region, map_names), strict=True):
+    for one, content in zip(paths, encode_maps(elements, region, map_names, meaning), strict=True):
         write_bytes(one, content)
     return paths
 

@@ -5,6 +5,7 @@ thalamus of a separate embedding. Files on surfaces come in pairs, and there `he
 separate embedding then moves into the segmentation's label (`seg-thalamusL`).
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,6 +13,8 @@ from typing import Literal, TypeAlias
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, SurfaceGrid
 
 Side: TypeAlias = Literal["L", "R"]
+
+_FISHER_Z = "_stat-fisherz_boldmap"
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,7 @@ def subject_paths(
     grid, target_grid : of the thalamus and of the targets; they decide the kind of the maps and of the projections, and
         None means a volume.
     """
-    if not participant_id.isalnum():
-        raise ValueError(f"participant {participant_id!r} is not a label of letters and digits")
-    folder, subject = out / f"sub-{participant_id}" / "func", f"sub-{participant_id}_"
+    folder, subject = _folder(out, participant_id), f"sub-{participant_id}_"
     stem = f"{subject}{_hemi(hemisphere)}seg-thalamus"
     maps = folder / f"{stem}_stat-gradients_boldmap"
     return SubjectPaths(
@@ -87,11 +88,51 @@ def group_paths(out: Path, hemisphere: Side | None = None, grid: Grid | None = N
     )
 
 
+@dataclass(frozen=True)
+class ConnectivityPaths:
+    """Outputs of one subject's seed connectivity.
+
+    Attributes
+    ----------
+    record : the subject's own write-once record: maps, matrix, coverage.
+    sidecar : JSON of all maps, which BIDS' rule of inheritance makes theirs: a pattern of one seed finds its maps only.
+    """
+
+    record: Path
+    sidecar: Path
+
+    def maps(self, seed: str, grid: Grid) -> tuple[Path, ...]:
+        """The map of one seed; two files (left, right) on surfaces."""
+        ending = f"seed-{seed}{_FISHER_Z}{map_suffix(grid)}"
+        subject = self.record.name.removesuffix("connectivity.h5")
+        if isinstance(grid, SurfaceGrid):
+            sides = (side for side, n_vertices in (("L", grid.n_left), ("R", grid.n_right)) if n_vertices)
+            return tuple(self.record.with_name(f"{subject}hemi-{side}_{ending}") for side in sides)
+        return (self.record.with_name(f"{subject}{ending}"),)
+
+
+def connectivity_paths(out: Path, participant_id: str) -> ConnectivityPaths:
+    """Paths of one subject's seed connectivity; `participant_id` as `subject_paths`."""
+    folder, subject = _folder(out, participant_id), f"sub-{participant_id}"
+    return ConnectivityPaths(folder / f"{subject}_connectivity.h5", folder / f"{subject}{_FISHER_Z}.json")
+
+
+def is_seed_map(path: Path) -> bool:
+    """Whether a file's name is that of a seed's map, where 0 means: no signal."""
+    return re.search(rf"_seed-[A-Za-z0-9]+{_FISHER_Z}\.", path.name) is not None
+
+
 def map_suffix(grid: Grid | None) -> str:
     """File name ending of maps on a grid."""
     if isinstance(grid, CiftiGrid):
         return ".dscalar.nii"
     return ".func.gii" if isinstance(grid, SurfaceGrid) else ".nii.gz"
+
+
+def _folder(out: Path, participant_id: str) -> Path:
+    if not participant_id.isalnum():
+        raise ValueError(f"participant {participant_id!r} is not a label of letters and digits")
+    return out / f"sub-{participant_id}" / "func"
 
 
 def _projections(folder: Path, subject: str, hemisphere: Side | None, cortex: Grid | None) -> tuple[Path, ...]:

@@ -47,8 +47,8 @@ def hashed_inputs(sha256: Mapping[Path, str]) -> list[dict[str, str]]:
     return [{"File": path.name, "SHA256": digest} for path, digest in sha256.items()]
 
 
-def write_dataset_files(out: Path, *, name: str) -> None:
-    """Write dataset_description.json (a BIDS derivative called `name`) and .bidsignore."""
+def write_dataset_files(out: Path, *, name: str, ignored: Sequence[str] = ()) -> None:
+    """Write dataset_description.json (a BIDS derivative called `name`) and .bidsignore, with what is `ignored` more."""
     description = {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
@@ -56,7 +56,7 @@ def write_dataset_files(out: Path, *, name: str) -> None:
         "GeneratedBy": [{"Name": "thalgpu", "Version": __version__}],
     }
     _write_json(out / "dataset_description.json", description)
-    write_text(out / ".bidsignore", "\n".join(_BIDSIGNORE) + "\n")
+    write_text(out / ".bidsignore", "\n".join([*_BIDSIGNORE, *ignored]) + "\n")
 
 
 def write_toml(path: Path, options: Mapping[str, Any]) -> None:

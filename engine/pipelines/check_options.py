@@ -12,22 +12,22 @@ KEPT = ("connectivity", "projections")
 
 def check_gradient_options(options: GradientOptions) -> None:
     """UsageError that names the option, its value and what it may be."""
-    _require(0 <= options.sparsity < 1, "--sparsity", options.sparsity, "0 or more, and less than 1")
-    _require(0 <= options.alpha <= 1, "--alpha", options.alpha, "between 0 and 1")
-    _require(0 < options.min_coverage <= 1, "--min-coverage", options.min_coverage, "more than 0, at most 1")
+    require(0 <= options.sparsity < 1, "--sparsity", options.sparsity, "0 or more, and less than 1")
+    require(0 <= options.alpha <= 1, "--alpha", options.alpha, "between 0 and 1")
+    require(0 < options.min_coverage <= 1, "--min-coverage", options.min_coverage, "more than 0, at most 1")
     time = options.diffusion_time
-    _require(0 <= time < math.inf, "--diffusion-time", time, "0 (all times) or a positive number")
-    _require(options.n_components >= 1, "--n-components", options.n_components, "1 or more")
-    _require(
+    require(0 <= time < math.inf, "--diffusion-time", time, "0 (all times) or a positive number")
+    require(options.n_components >= 1, "--n-components", options.n_components, "1 or more")
+    require(
         1 <= options.n_align <= options.n_components,
         "--n-align",
         options.n_align,
         f"between 1 and --n-components, {options.n_components}",
     )
     order = options.trend_surface
-    _require(0 <= order <= MAX_ORDER, "--trend-surface", order, f"0 for none, or an order up to {MAX_ORDER}")
+    require(0 <= order <= MAX_ORDER, "--trend-surface", order, f"0 for none, or an order up to {MAX_ORDER}")
     for kept in options.keep:
-        _require(kept in KEPT, "--keep", kept, " or ".join(KEPT))
+        require(kept in KEPT, "--keep", kept, " or ".join(KEPT))
     if options.approach == "pca" and options.graph == "epsilon":
         raise UsageError("principal components are not defined on an epsilon graph", remedy="use --approach dm or le")
 
@@ -41,9 +41,9 @@ def check_cleaning_options(cleaning: CleaningOptions) -> None:
         ("--tr", cleaning.tr),
     ):
         if value is not None:
-            _require(0 < value < math.inf, option, value, "a positive number")
-    _require(0 <= cleaning.fwhm < math.inf, "--fwhm", cleaning.fwhm, "0 for none, or mm")
-    _require(cleaning.drop_first >= 0, "--drop-first", cleaning.drop_first, "0 or more")
+            require(0 < value < math.inf, option, value, "a positive number")
+    require(0 <= cleaning.fwhm < math.inf, "--fwhm", cleaning.fwhm, "0 for none, or mm")
+    require(cleaning.drop_first >= 0, "--drop-first", cleaning.drop_first, "0 or more")
     if cleaning.high_pass and cleaning.low_pass and cleaning.high_pass >= cleaning.low_pass:
         raise UsageError(
             f"nothing passes between --high-pass {cleaning.high_pass:g} and --low-pass {cleaning.low_pass:g} Hz",
@@ -54,9 +54,9 @@ def check_cleaning_options(cleaning: CleaningOptions) -> None:
 
 def _check_confounds(confounds: str | tuple[str, ...]) -> None:
     if isinstance(confounds, str):
-        _require(confounds in STRATEGIES, "--confounds", confounds, f"{', '.join(STRATEGIES)}, or names of columns")
+        require(confounds in STRATEGIES, "--confounds", confounds, f"{', '.join(STRATEGIES)}, or names of columns")
         return
-    _require(bool(confounds), "--confounds", "''", f"{', '.join(STRATEGIES)}, or names of columns")
+    require(bool(confounds), "--confounds", "''", f"{', '.join(STRATEGIES)}, or names of columns")
     for name in confounds:
         if name.lower() in STRATEGIES:
             raise UsageError(
@@ -65,6 +65,7 @@ def _check_confounds(confounds: str | tuple[str, ...]) -> None:
             )
 
 
-def _require(holds: bool, option: str, value: object, allowed: str) -> None:
+def require(holds: bool, option: str, value: object, allowed: str) -> None:
+    """UsageError that says what the option may be, unless its value holds."""
     if not holds:
         raise UsageError(f"{option} {value} is not possible", remedy=f"it must be {allowed}")

@@ -1,11 +1,13 @@
-"""The MAPS of `thalgpu permute`: an output folder of `thalgpu gradients`, or files of any origin."""
+"""The MAPS of `thalgpu permute`: an output folder of `thalgpu gradients`, seed maps, or files of any origin."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from thalgpu.engine.inputs.map_files import read_map_files
 from thalgpu.engine.inputs.subject_maps import MapStack
+from thalgpu.engine.outputs.names import is_seed_map
 from thalgpu.engine.pipelines.gradient_maps import read_gradient_maps
 from thalgpu.errors import InputError
 
@@ -31,7 +33,14 @@ def read_subject_maps(
     chosen = tuple(dict.fromkeys(components))
     folders = [path for path in maps if os.path.isdir(path)]  # unlike Path.is_dir, False for a name that is too long
     if not folders:
-        return read_map_files(maps, components=chosen, mask=mask)
+        return tuple(_with_coverage(stack) for stack in read_map_files(maps, components=chosen, mask=mask))
     if len(maps) > 1:
         raise InputError(folders[0], "a folder beside other maps", remedy="give the folder alone, or files only")
     return read_gradient_maps(folders[0], chosen, mask)
+
+
+def _with_coverage(stack: MapStack) -> MapStack:
+    """Seed maps of `thalgpu connectivity` are 0 exactly where a scan has no signal."""
+    if stack.space is None or not all(is_seed_map(path) for path in stack.sources):
+        return stack
+    return replace(stack, covered=[row != 0 for row in stack.rows])

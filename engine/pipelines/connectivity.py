@@ -1,0 +1,142 @@
+"""`thalgpu connectivity`: subjects' seed maps and matrices, then tables and report, each only where needed."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thalgpu.engine.cluster.executor import Workers
+from thalgpu.engine.cluster.interrupts import catch_interrupts
+from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
+from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.names import connectivity_paths
+from thalgpu.engine.pipelines.connectivity_folder import claim_folder, remove_outdated_maps, write_folder_files
+from thalgpu.engine.pipelines.connectivity_prepare import (
+    ConnectivityPrepared,
+    ConnectivityRequest,
+    prepare_connectivity,
+)
+from thalgpu.engine.pipelines.connectivity_stage import (
+    ConnectivityRecord,
+    ConnectivityTask,
+    find_finished,
+    run_connectivity_subject,
+)
+from thalgpu.engine.pipelines.connectivity_tables import write_tables
+from thalgpu.engine.pipelines.subject_runs import run_subjects
+from thalgpu.engine.progress import Progress, silent
+
+__all__ = ["ConnectivityRequest", "ConnectivityResult", "prepare_connectivity", "run_connectivity"]
+
+
+@dataclass
+class ConnectivityResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    out : the output folder.
+    records : finished subjects, in the order of their ids.
+    maps : seed → map of each finished subject, in this order, left and right on surfaces; empty without maps.
+    tables : "connectivity" and "regions" → file.
+    failures : participant id → what went wrong.
+    warnings : remarks on the whole run.
+    seconds : wall time.
+    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    """
+
+    out: Path
+    records: list[ConnectivityRecord] = field(default_factory=list)
+    maps: dict[str, list[Path]] = field(default_factory=dict)
+    tables: dict[str, Path] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: int | None = None
+
+
+def run_connectivity(
+    request: ConnectivityRequest, progress: Progress = silent, prepared: ConnectivityPrepared | None = None
+) -> ConnectivityResult:
+    """Seed maps and region matrices of all subjects; what is done already is verified and skipped.
+
+    Parameters
+    ----------
+    request : what to do.
+    progress : told of every stage and step.
+    prepared : `prepare_connectivity(request)` where the caller has it already.
+
+    Raises
+    ------
+    InputError, UsageError
+        When nothing can be computed at all; one bad subject only ends in `failures`.
+    ResourceError
+        Disk, memory, or another run in the same folder.
+    """
+    started = time.perf_counter()
+    prepared = prepared or prepare_connectivity(request)
+    result = ConnectivityResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
+    check_space(request.out, prepared.plan.disk_bytes)
+    tasks = _tasks(request, prepared)
+    plan = prepared.plan
+    with (
+        hold(request.out),
+        catch_interrupts() as interrupts,
+        Workers(plan.workers, interrupts, in_process=plan.in_process) as workers,
+    ):
+        claim_folder(request, prepared)
+        sweep_temporaries(request.out)
+        write_folder_files(request, prepared)
+        result.records = run_subjects(
+            tasks,
+            find_finished,
+            run_connectivity_subject,
+            out=request.out,
+            workers=workers,
+            interrupts=interrupts,
+            progress=progress,
+            failures=result.failures,
+        )
+        if interrupts.requested:
+            result.interrupted = interrupts.exit_code
+        else:
+            _finish(request, prepared, tasks, result)
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+def _tasks(request: ConnectivityRequest, prepared: ConnectivityPrepared) -> list[ConnectivityTask]:
+    return [
+        ConnectivityTask(
+            subject,
+            prepared.seeds,
+            prepared.cortex,
+            prepared.atlas,
+            prepared.regions,
+            request.cleaning,
+            request.min_coverage,
+            prepared.writes_maps,
+            request.out,
+        )
+        for subject in prepared.subjects
+    ]
+
+
+def _finish(
+    request: ConnectivityRequest,
+    prepared: ConnectivityPrepared,
+    tasks: list[ConnectivityTask],
+    result: ConnectivityResult,
+) -> None:
+    """Everything of the group, and nothing that is out of date."""
+    out, by_id = request.out, {task.subject.participant_id: task for task in tasks}
+    finished = [by_id[record.participant_id] for record in result.records]
+    result.warnings += remove_outdated_maps(out, [path for record in result.records for path in record.files])
+    if prepared.writes_maps:
+        paths = [connectivity_paths(out, record.participant_id) for record in result.records]
+        for seed in prepared.seeds.names:
+            result.maps[seed] = [file for one in paths for file in one.maps(seed, prepared.cortex.grid)]
+    result.tables, remarks = write_tables(out, prepared, finished, matrix=request.matrix)
+    result.warnings += remarks
+    from thalgpu.engine.pipelines.connectivity_page import write_report  # loads matplotlib, which a worker never needs
+
+    write_report(request, prepared, finished, result.records, result.failures, result.warnings)
