@@ -49,14 +49,14 @@ def simulate(
     runs: Annotated[int, typer.Option(help="Scans a person.")] = 1,
     effect: Annotated[
         float, typer.Option(help="Gradient difference of nonneuCLBP (else of the first group), in SDs; 0: none.")
-    ] = 0.5,
+    ] = 0.8,
     layout: Annotated[Layout, typer.Option(help="fmriprep adds masks and segmentations.")] = Layout.PLAIN,
     study: Annotated[
         bool, typer.Option("--study", help="Add FreeSurfer stats, thalamus meshes and study.toml for all arms.")
     ] = False,
     shape_effect: Annotated[
         float, typer.Option(help="With --study: shape difference of neuCLBP (else of the first group), in mm; 0: none.")
-    ] = 0.6,
+    ] = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds something else.")] = False,
     config: ConfigOption = None,
     verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="-vv: tracebacks.")] = 0,

@@ -18,7 +18,7 @@ from thalgpu.engine.simulate.geometry import Head, Surfaces, head_of, surfaces_o
 from thalgpu.engine.simulate.images import dlabel, label_gifti, label_nifti, parcel_names
 from thalgpu.engine.simulate.options import SIZES, CohortOptions
 from thalgpu.engine.simulate.phenotype import participant, participants_tsv
-from thalgpu.engine.simulate.recording import Places, record_scan, scan_names, segmentation_files
+from thalgpu.engine.simulate.recording import Places, person_of, record_scan, scan_names, segmentation_files
 from thalgpu.engine.simulate.study import structure_files, structure_names, study_toml, truth_text
 from thalgpu.engine.simulate.subject import Person
 from thalgpu.engine.simulate.truth import truth_hdf5
@@ -91,11 +91,11 @@ def simulate_cohort(
     people = list(_people(options))
     progress(Event("stage", "simulating", total=len(people)))
     with threadpool_limits(1):  # the number of threads decides the last bits of a matrix product
-        for done, (participant_id, group, person) in enumerate(people, start=1):
+        for done, (participant_id, _, person) in enumerate(people, start=1):
             began = time.perf_counter()
             _write_person(folder, participant_id, person, places, options)
             if options.study:
-                _write(folder, structure_files(options, person.index, participant_id, group))
+                _write(folder, structure_files(options, person.index, participant_id))
             progress(Event("step", participant_id, done, len(people), time.perf_counter() - began))
         write_bytes(folder / "truth.h5", truth_hdf5(options, places, people))
     _write_lists(folder, options)
@@ -114,11 +114,9 @@ def simulate_cohort(
 
 
 def _people(options: CohortOptions) -> Iterator[tuple[str, str, Person]]:
-    """(participant_id, group, person) of each; groups take turns, so that more subjects change none of the earlier."""
+    """(participant_id, group, person) of each."""
     for index in range(options.subjects):
-        group = options.groups[index % len(options.groups)]
-        effect = options.effect if group == options.affected_group else 0.0
-        yield f"sub-{index + 1:02d}", group, Person(options.seed, index, noise=options.noise, effect=effect)
+        yield f"sub-{index + 1:02d}", options.group_of(index), person_of(options, index)
 
 
 def _write_person(folder: Path, participant_id: str, person: Person, places: Places, options: CohortOptions) -> None:

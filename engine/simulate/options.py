@@ -58,7 +58,7 @@ class CohortOptions:
 
     Attributes
     ----------
-    subjects : how many; subject i belongs to group i modulo the number of groups.
+    subjects : how many; see `group_of`.
     groups : their names; nonneuCLBP, or else the first of several, carries the effect.
     seed : of everything random.
     kind : "volume" NIfTI; "cifti" dtseries; "surface" NIfTI for the thalamus and func.gii for the cortex.
@@ -70,7 +70,7 @@ class CohortOptions:
     effect : SDs by which the first gradient's posterior-lateral end is moved in one group; 0 for the null.
     layout : "fmriprep" adds what fMRIPrep writes besides: dataset_description.json, masks and segmentations.
     study : add what the other arms of a study need: FreeSurfer's stats, thalamus meshes, and study.toml.
-    shape_effect : mm by which the thalamus' surface is moved in neuCLBP, or else the first of several groups; 0 for the
+    shape_effect : mm by which the thalamus is flatter in neuCLBP, or else in the first of several groups; 0 for the
         null. Volumes and thicknesses have no effect in any group.
     """
 
@@ -83,10 +83,10 @@ class CohortOptions:
     tr: float = 2.0
     noise: float = 1.0
     runs: int = 1
-    effect: float = 0.5
+    effect: float = 0.8
     layout: Layout = "plain"
     study: bool = False
-    shape_effect: float = 0.6
+    shape_effect: float = 1.0
 
     def __post_init__(self) -> None:
         """UsageError for what cannot be simulated."""
@@ -118,6 +118,10 @@ class CohortOptions:
         if self.timepoints is not None:
             return self.timepoints
         return SIZES[self.size].n_timepoints if self.size in SIZES else 10
+
+    def group_of(self, index: int) -> str:
+        """A person's group; groups take turns, so that more subjects change none of the earlier."""
+        return self.groups[index % len(self.groups)]
 
     @property
     def affected_group(self) -> str | None:

@@ -49,6 +49,12 @@ class Places:
         return self.head.only(CORTEX).elements if self.surfaces is None else self.surfaces.elements
 
 
+def person_of(options: CohortOptions, index: int) -> Person:
+    """A cohort's person, with the effect of their group on the gradients."""
+    effect = options.effect if options.group_of(index) == options.affected_group else 0.0
+    return Person(options.seed, index, noise=options.noise, effect=effect)
+
+
 def scan_names(options: CohortOptions, label: str, run: int) -> dict[str, str]:
     """Role → file, relative to the cohort: bold, sidecar, confounds, and for surfaces the pair."""
     plan = SIZES[options.size]

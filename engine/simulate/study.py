@@ -15,14 +15,14 @@ def structure_names(participant_id: str) -> dict[str, str]:
     return {"freesurfer_dir": f"freesurfer/{participant_id}", **meshes}
 
 
-def structure_files(options: CohortOptions, index: int, participant_id: str, group: str) -> dict[str, bytes]:
+def structure_files(options: CohortOptions, index: int, participant_id: str) -> dict[str, bytes]:
     """File → bytes of one person's stats folder and meshes."""
     names = structure_names(participant_id)
     brain = person_brain(options, index)
     stats = stats_files(brain, participant_id)
     files = {f"{names['freesurfer_dir']}/stats/{name}": data for name, data in stats.items()}
     for side in SIDES:
-        mesh = person_thalamus(options, index, group, side, brain)
+        mesh = person_thalamus(options, index, side, brain)
         text = vtk_text(mesh, f"simulated {side} thalamus of {participant_id} in the layout of FSL FIRST")
         files[names[f"mesh_{side}"]] = text.encode()
     return files
@@ -34,9 +34,9 @@ def person_brain(options: CohortOptions, index: int) -> Brain:
     return brain_of(options.seed, index, age=float(row["age"]), is_female=row["sex"] == "F")
 
 
-def person_thalamus(options: CohortOptions, index: int, group: str, side: Side, brain: Brain) -> Mesh:
+def person_thalamus(options: CohortOptions, index: int, side: Side, brain: Brain) -> Mesh:
     """A person's thalamus with the effect of their group."""
-    effect = options.shape_effect if group == options.shape_group else 0.0
+    effect = options.shape_effect if options.group_of(index) == options.shape_group else 0.0
     volume = brain.volumes[f"{side.capitalize()}-Thalamus"]
     return person_mesh(options.seed, index, side, volume=volume, effect=effect)
 
@@ -78,6 +78,7 @@ severity = ["painDETECT", "pain_intensity"]   # correlated with every measure, a
 [arms.gradients]                    # gradients of thalamocortical connectivity, voxel by voxel
 thalamus = "thalamus.nii.gz"
 cortex = "cortex.nii.gz"
+confounds = "24p"
 components = [1, 2]
 tfce = true
 
@@ -91,6 +92,7 @@ tfce = true
 
 [arms.connectivity]                 # Fisher z of the thalamus with each parcel
 atlas = "cortex_parcels.nii.gz"
+confounds = "24p"
 
 [arms.group_gradients]              # gradients of the groups' mean connectivity, made anew in every permutation
 n_perm = 200
@@ -143,8 +145,8 @@ def _shape_words(options: CohortOptions) -> str:
     if options.shape_group is None:
         return "nothing"
     return (
-        f"the surface of both thalami is moved by {options.shape_effect:g} mm inwards on the upper pulvinar, and "
-        "outwards on the superior surface before it, so that the volume stays (`shape/displacement`)"
+        f"the posterior half of both thalami is flatter: upper and lower faces lie up to {options.shape_effect:g} mm "
+        "further in, medial and lateral ones further out, so that the volume stays (`shape/displacement`)"
     )
 
 
