@@ -21,10 +21,11 @@ from thalgpu.engine.comparison.direct import solve_direct
 from thalgpu.engine.comparison.exact import solve_exact
 from thalgpu.engine.comparison.labels import comparisons
 from thalgpu.engine.comparison.model import Recipe
-from thalgpu.engine.comparison.pilot import Choice, choose_path, verify
+from thalgpu.engine.comparison.pilot import Choice, choose_path
 from thalgpu.engine.comparison.pooled import Pooled, pool
 from thalgpu.engine.comparison.reduced import solve_reduced
 from thalgpu.engine.comparison.statistics import align
+from thalgpu.engine.comparison.verification import verify
 from thalgpu.engine.gradients.signs import fix_signs
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inference.null_maxima import Measure
@@ -89,6 +90,7 @@ def _study(stack: Matrices) -> tuple[Study, Choice]:
         eig_tol=_EIG_TOL,
         spreads=(),
         number_spreads=(),
+        number_centres=(),
     )
     return choose_path(study, partial(pool, stack, recipe))
 
@@ -174,7 +176,7 @@ def where_time_goes(study: Study, path: str) -> str:
 
 def _errors(study: Study, matrices: Matrices, n_checked: int) -> list[BenchResult]:
     """Of difference maps: against the exact path for a sample of each comparison, and against ARPACK in float64."""
-    sampled = max(float(verify(study, number, seed=0).max()) for number in range(len(study.comparisons)))
+    sampled = max(float(verify(study, number, seed=0).maps.max()) for number in range(len(study.comparisons)))
     chosen = range(1, 1 + n_checked)
     truth = np.stack([_naive_difference(study, matrices, number) for number in chosen])
     found = {

@@ -118,8 +118,10 @@ def _print_plan(request: "CompareRequest", prepared: "ComparePrepared") -> None:
         side = f" {embedded.hemisphere}" if embedded.hemisphere else ""
         lines.append(f"voxels{side:<8}{len(embedded.region.flat)}")
         lines.append(f"path{side:<10}{embedded.choice.path}: {embedded.choice.words}")
-        minutes = embedded.choice.seconds * plan.n_perm / plan.workers / 60
-        lines.append(f"cost{side:<10}{embedded.choice.cost}: some {minutes:.1f} minutes for {plan.n_perm:,}")
+        minutes = embedded.choice.estimate(plan.n_perm, plan.workers) / 60
+        lines.append(
+            f"cost{side:<10}some {minutes:.1f} minutes for {plan.n_perm:,} permutations: {embedded.choice.cost}"
+        )
     lines += [
         f"comparison    {one.name} → {one.label}: {one.permutations.description}"
         for one in prepared.embeddings[0].study.comparisons

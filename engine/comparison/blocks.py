@@ -14,6 +14,7 @@ from thalgpu.engine.comparison.model import Recipe, Solutions
 from thalgpu.engine.comparison.pooled import Pooled
 from thalgpu.engine.comparison.reduced import solve_reduced
 from thalgpu.engine.comparison.statistics import (
+    SCALARS,
     GroupGradients,
     align,
     feature_parts,
@@ -24,6 +25,7 @@ from thalgpu.engine.inference.model import InferenceOptions, Neighbours, Part
 from thalgpu.engine.inference.null_maxima import Measure, Null, merge
 from thalgpu.engine.inference.spatial import enhance
 from thalgpu.errors import UsageError
+from thalgpu.kernels._compiled import compiled
 
 Path: TypeAlias = Literal["reduced", "exact", "direct"]
 Floats = NDArray[np.float64]
@@ -33,6 +35,8 @@ TIE = 1e-6
 
 CLOSE = 0.01
 """Distance to the next eigenvalue, as part of the eigenvalue, below which components of a group may have mixed."""
+_CHUNK = 4
+"""Permutations whose maps are aligned and compared at a time, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Study:
     eig_tol : largest estimated error of a statistic, in its own null SD, that the reduced path may leave.
     spreads : a comparison: (n_components,) null SD of a difference map, root mean square over voxels.
     number_spreads : a comparison: (4 n_components,) null SD of each number, in whose units they are maximised.
+    number_centres : a comparison: (4 n_components,) null mean of one-sided numbers, 0 of those with a sign.
     """
 
     stack: NDArray[np.float32]
@@ -71,18 +76,34 @@ class Study:
     eig_tol: float
     spreads: tuple[Floats, ...]
     number_spreads: tuple[Floats, ...]
+    number_centres: tuple[Floats, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """Stretches of the features."""
         return feature_parts(*self.template.shape)
 
-    def units(self, number: int, part: Part) -> Floats | float:
-        """What a comparison's features of a part are divided by before they are maximised: 1 for maps."""
+    def allowed(self, number: int) -> Floats:
+        """(n_components,) largest error of a comparison's maps, root mean square over voxels, that may be left.
+
+        It is small beside the null SD of the map, and beside that of the range, which errs by two voxels' errors.
+        """
+        n_components = self.template.shape[1]
+        place = SCALARS.index("range") * n_components
+        ranges = self.number_spreads[number][place : place + n_components]
+        return np.asarray(self.eig_tol * np.minimum(self.spreads[number], ranges / np.sqrt(2)))
+
+    def standardised(self, number: int, part: Part, magnitudes: Floats) -> Floats:
+        """What is maximised of a comparison's features of a part: maps as they are, numbers in null SDs.
+
+        The more eigenvectors, the less their distance from 0 says, and the less it varies: one-sided numbers are
+        counted from their null mean, or a single component would make all maxima.
+        """
         first = self.template.size
         if part.start < first:
-            return 1.0
-        return self.number_spreads[number][part.start - first : part.stop - first]
+            return magnitudes
+        own = slice(part.start - first, part.stop - first)
+        return (magnitudes - self.number_centres[number][own]) / self.number_spreads[number][own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +157,13 @@ def run_block(study: Study, number: int, observed: dict[Measure, Floats], start:
         values[same] = observed[measure]
     maxima, counts = {}, {}
     for measure, values in measures.items():
-        magnitudes = np.abs(values)
-        parts = study.parts[: _n_spatial(study)] if measure == "tfce" else study.parts
-        scaled = [magnitudes[:, part.start : part.stop] / study.units(number, part) for part in parts]
-        maxima[measure] = np.stack([values.max(axis=1) for values in scaled])[None]
-        threshold = np.abs(observed[measure]) * (1 - TIE)
-        counts[measure] = (magnitudes >= threshold).sum(axis=0, dtype=np.int64)[None]
+        maps = study.parts[: _n_spatial(study)]
+        largest = np.empty((len(maps), len(values)))
+        counts[measure] = np.zeros((1, values.shape[1]), dtype=np.int64)
+        _count(values, np.abs(observed[measure]) * (1 - TIE), len(study.template), largest, counts[measure][0])
+        numbers = study.parts[len(maps) :] if measure == "stat" else ()
+        scaled = [study.standardised(number, part, np.abs(values[:, part.start : part.stop])) for part in numbers]
+        maxima[measure] = np.stack([*largest, *(values.max(axis=1) for values in scaled)])[None]
     worst = (batch.errors / study.spreads[number]).max(axis=0, initial=0.0)
     return BlockResult(Null(((start, stop),), maxima, counts, {}), batch.n_exact, worst, batch.n_close)
 
@@ -159,25 +181,47 @@ def merge_blocks(one: BlockResult, other: BlockResult) -> BlockResult:
 def solve_features(study: Study, number: int, chosen: Sequence[int], *, exact: bool = False) -> Batch:
     """Features of the permutations with these numbers, by the study's path or by the exact one."""
     comparison = study.comparisons[number]
+    solved, errors, n_exact = _solved(study, number, chosen, exact=exact)
+    return Batch(_features(study, comparison, solved), errors, n_exact, _close(solved))
+
+
+def _features(study: Study, comparison: Comparison, solved: Solutions) -> Floats:
+    """(n_perm, n_features), a few permutations at a time."""
+    n_groups = len(comparison.groups)
+    features = np.empty((len(solved) // n_groups, study.parts[-1].stop))
+    for start in range(0, len(features), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        groups = _groups(study, solved[start * n_groups : (start + _CHUNK) * n_groups], n_groups)
+        if comparison.is_pair:
+            features[rows] = pair_features(groups)
+        else:
+            features[rows] = omnibus_features(groups, comparison.shares, study.subspace)
+    return features
+
+
+def observed_vectors(study: Study, number: int) -> Floats:
+    """(n_groups, n_voxels, n_components) orthonormal eigenvectors of the groups as they are, by the exact path."""
+    solved, _, _ = _solved(study, number, range(1), exact=True)
+    return np.asarray(solved.vectors, dtype=np.float64)
+
+
+def _solved(study: Study, number: int, chosen: Sequence[int], *, exact: bool) -> tuple[Solutions, Floats, int]:
+    """Groups under some permutations, one after another; their maps' errors; how many were solved exactly instead."""
+    comparison = study.comparisons[number]
     weights = residual_weights(comparison.weights(chosen, len(study.stack)), study.covariates)
-    n_perm, n_groups, n_subjects = weights.shape
+    n_groups, n_subjects = weights.shape[1:]
     rows = weights.reshape(-1, n_subjects)
     solved = _solve(study, rows, "exact" if exact and study.path == "reduced" else study.path)
     errors = _map_errors(solved, comparison)
     n_exact = 0
     if study.path == "reduced" and not exact:
-        again = np.flatnonzero((errors > study.eig_tol * study.spreads[number]).any(axis=1))
+        again = np.flatnonzero((errors > study.allowed(number)).any(axis=1))
         if len(again):
             members = (again[:, None] * n_groups + np.arange(n_groups)).ravel()
             solved = _replaced(solved, members, _refined(study, rows[members], solved[members]))
             errors = _map_errors(solved, comparison)
             n_exact = len(again)
-    groups = _groups(study, solved, n_perm, n_groups)
-    if comparison.is_pair:
-        features = pair_features(groups)
-    else:
-        features = omnibus_features(groups, comparison.shares, study.subspace)
-    return Batch(features, errors, n_exact, _close(solved))
+    return solved, errors, n_exact
 
 
 def _solve(study: Study, rows: Floats, path: Path) -> Solutions:
@@ -206,22 +250,28 @@ def _replaced(solved: Solutions, rows: NDArray[np.int64], others: Solutions) -> 
 
 
 def _map_errors(solved: Solutions, comparison: Comparison) -> Floats:
-    """(n_perm, n_components) error of a difference, or of the spread of all groups, root mean square over voxels."""
+    """(n_perm, n_components) error of a difference, or of the spread of all groups, root mean square over voxels.
+
+    The mean over all members is the same in every permutation, so that groups move against each other, and to first
+    order their errors do too. Those of two groups add up. Of G groups, the spread is the length of their G − 1
+    independent deviations, and takes from their errors, Σ s_g e_g², what lies along it: one part in G − 1.
+    """
     sizes = np.sqrt((solved.gradients.astype(np.float64) ** 2).mean(axis=1))
     errors = (sizes * solved.errors).reshape(-1, len(comparison.groups), solved.errors.shape[1])
-    parts = np.ones(2) if comparison.is_pair else comparison.shares
-    together: Floats = np.sqrt(np.einsum("pgk,g->pk", errors**2, parts))
-    return together
+    if comparison.is_pair:
+        return np.asarray(errors.sum(axis=1))
+    shares = comparison.shares
+    return np.asarray(np.sqrt(np.einsum("pgk,g->pk", errors**2, shares) / (len(shares) - 1)))
 
 
-def _groups(study: Study, solved: Solutions, n_perm: int, n_groups: int) -> GroupGradients:
+def _groups(study: Study, solved: Solutions, n_groups: int) -> GroupGradients:
     aligned = align(solved.gradients.astype(np.float64), study.template, study.n_align)
     # without self-loops the eigenvalues add up to nothing: components are held against one another
     totals = solved.totals if study.recipe.self_loops else solved.lambdas.sum(axis=1)
     explained = solved.lambdas / totals[:, None]
 
     def grouped(values: NDArray[np.floating]) -> Floats:
-        return values.astype(np.float64, copy=False).reshape(n_perm, n_groups, *values.shape[1:])
+        return values.astype(np.float64, copy=False).reshape(-1, n_groups, *values.shape[1:])
 
     return GroupGradients(grouped(aligned), grouped(solved.lambdas), grouped(explained), grouped(solved.vectors))
 
@@ -233,6 +283,21 @@ def _close(solved: Solutions) -> NDArray[np.int64]:
     close = gaps < CLOSE
     nothing = np.zeros((len(lambdas), 1), dtype=bool)
     return np.asarray((np.hstack([close, nothing]) | np.hstack([nothing, close])).sum(axis=0), dtype=np.int64)
+
+
+@compiled
+def _count(values: Floats, reached: Floats, n_voxels: int, largest: Floats, counts: NDArray[np.int64]) -> None:
+    """How many rows reach each value in magnitude, added to the counts, and the largest magnitude of each map."""
+    for row in range(values.shape[0]):
+        for part in range(len(largest)):
+            found = 0.0
+            for feature in range(part * n_voxels, (part + 1) * n_voxels):
+                magnitude = abs(values[row, feature])
+                counts[feature] += magnitude >= reached[feature]
+                found = max(found, magnitude)
+            largest[part, row] = found
+        for feature in range(len(largest) * n_voxels, values.shape[1]):
+            counts[feature] += abs(values[row, feature]) >= reached[feature]
 
 
 def _n_spatial(study: Study) -> int:

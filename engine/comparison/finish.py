@@ -24,7 +24,8 @@ class PartResult:
     part : which.
     maps : name → (n_features,): stat, p, p_fwe, p_fdr; for maps p_fwe_joint over the components, and with TFCE tfce,
         p_tfce, p_fwe_tfce, p_fdr_tfce, p_fwe_joint_tfce.
-    null : measure → (n_perm,) maxima, the identity first; of numbers in units of their null SDs.
+    null : measure → (n_perm,) maxima, the identity first; of numbers in units of their null SDs,
+        one-sided ones from their null mean.
     """
 
     part: Part
@@ -58,7 +59,7 @@ def _part(study: Study, number: int, observed: dict[Measure, Floats], result: Bl
             measure: values,
             f"p{ending}": p,
             f"p_fdr{ending}": false_discovery(p),
-            f"p_fwe{ending}": _familywise(reached / study.units(number, part), maxima[i]),
+            f"p_fwe{ending}": _familywise(study.standardised(number, part, reached), maxima[i]),
         }
         if is_map:
             units = _units(study, number, measure)
@@ -69,7 +70,7 @@ def _part(study: Study, number: int, observed: dict[Measure, Floats], result: Bl
 
 def _familywise(reached: Floats, maxima: Floats) -> Floats:
     """`familywise` in units of the largest maximum: gradients are small, and 1e-12 is a tie to it."""
-    largest = maxima.max() or 1.0
+    largest = np.abs(maxima).max() or 1.0
     return familywise(reached / largest, maxima / largest)
 
 

@@ -1,4 +1,4 @@
-"""A few permutations before the others: how much a statistic varies, and by which path eigenvectors are found."""
+"""By which path eigenvectors are found, from a few permutations before the others, and what that will cost."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from thalgpu.engine.comparison.blocks import Path, Study, solve_features
 from thalgpu.engine.comparison.exact import calibrated
 from thalgpu.engine.comparison.labels import residual_weights
+from thalgpu.engine.comparison.model import Recipe
 from thalgpu.engine.comparison.pooled import Pooled
-from thalgpu.errors import NumericsError
+from thalgpu.engine.comparison.spreads import Pilot, first_permutations, run_pilot
+from thalgpu.engine.comparison.verification import N_VERIFIED
+from thalgpu.errors import UsageError
 
-N_PILOT = 40
-"""Permutations of each comparison that are looked at first, the identity not among them."""
+Floats = NDArray[np.float64]
 
 RANKS = (100, 150, 200, 300)
 """Sizes of the pooled basis that are tried, the smallest first."""
@@ -22,20 +24,17 @@ RANKS = (100, 150, 200, 300)
 FEW_EXACT = 0.1
 """Share of the pilot's permutations that may need the exact path before a larger basis is tried."""
 
-_ROUNDING = 1e-5
-"""Null SD, in units of a gradient's size, that rounding alone can give."""
-
 N_TIMED = 8
-"""Permutations that are timed where the exact path is taken."""
+"""Permutations of the first comparison on which the exact path is timed."""
+
+_N_OBSERVED = 2
+"""How often the observed groups are solved, one worker after the other: for the counts, and for the results."""
 
 N_CALIBRATION = 8
 """Permutations of the first comparison on whose groups the error estimates are fitted to the data."""
 
 MOST_EXACT = 0.7
 """Share from which on all permutations take it: the reduced path would hardly save anything."""
-
-N_VERIFIED = 20
-"""Permutations whose reduced answer is held against the exact one at the end."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,31 @@ class Choice:
     path : "reduced", "exact" or "direct".
     rank : vectors in the pooled basis; 0 on the direct path.
     words : why, for people.
-    seconds : what one permutation of all comparisons takes on one core, from the pilot.
+    seconds : what one permutation of all comparisons takes on one core, those that turn exact included.
+    seconds_once : what the observed groups and the verification take besides, on one core.
+    exact_share : of group means, those that the reduced path will leave to the exact one.
     """
 
     path: Path
     rank: int
     words: str
     seconds: float
+    seconds_once: float = 0.0
+    exact_share: float = 0.0
 
     @property
     def cost(self) -> str:
         """In words."""
-        return f"{1000 * self.seconds:.1f} ms a permutation of all comparisons on one core"
+        solved = f", {self.exact_share:.0%} of the groups solved exactly" if self.path == "reduced" else ""
+        once = "observed groups and verification" if self.path == "reduced" else "observed groups"
+        return (
+            f"{1000 * self.seconds:.1f} ms a permutation of all comparisons on one core{solved}; "
+            f"{self.seconds_once:.1f} s for {once}"
+        )
+
+    def estimate(self, n_perm: int, workers: int) -> float:
+        """Seconds that so many permutations take: the verification is one task, which no second worker can share."""
+        return self.seconds * n_perm / workers + self.seconds_once
 
 
 def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None = None) -> tuple[Study, Choice]:
@@ -67,113 +79,99 @@ def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None
     Parameters
     ----------
     study : without `pooled` and `spreads`.
-    pool : rank → what all means have in common; called for each rank that is tried.
-    wanted : take this path whatever the errors.
+    pool : rank → what all means have in common; called for the largest rank that is tried.
+    wanted : take this path whatever the errors; where no basis can be had, each mean is embedded from scratch instead.
 
     Raises
     ------
+    UsageError
+        The reduced path for a recipe that no basis can serve.
     NumericsError
         Where the groups' gradients do not vary under permutation.
     """
     n_voxels = len(study.template)
     ranks = [rank for rank in RANKS if rank < n_voxels]
-    if study.recipe.graph != "dense" or study.recipe.approach == "pca":
-        return _direct(study, "edges or components of this recipe change with the labels")
-    if wanted == "direct" or not ranks:
-        return _direct(study, "asked for" if ranks else f"{n_voxels} voxels need no basis")
+    obstacle = _obstacle(study.recipe)
+    if obstacle and wanted == "reduced":
+        raise UsageError(f"there is no reduced path here: {obstacle}", remedy="leave --path out, or take exact")
+    if wanted == "direct" or obstacle or not ranks:
+        reason = obstacle or ("" if ranks else f"{n_voxels} voxels need no basis")
+        return _direct(study, reason, wanted)
     whole = pool(ranks[-1])
-    shares = []
-    for rank in ranks:
+    tried: list[tuple[int, float]] = []
+    for rank in ranks[-1:] if wanted == "exact" else ranks:
         pooled = calibrated(study.stack, whole.truncated(rank), _calibration_weights(study))
-        tried, seconds = _with_spreads(replace(study, path="reduced", pooled=pooled))
-        share = _share_above(tried)
-        shares.append(f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}")
-        last = rank == ranks[-1]
-        if wanted == "reduced" or (wanted is None and (share <= FEW_EXACT or (last and share <= MOST_EXACT))):
-            return tried, Choice("reduced", rank, "; ".join(shares), seconds)
-    return _exact(tried, "asked for" if wanted == "exact" else "; ".join(shares))
+        pilot = run_pilot(replace(study, path="reduced", pooled=pooled))
+        tried.append((rank, pilot.share))
+        if pilot.share <= FEW_EXACT:
+            break
+    if wanted == "exact":
+        return _exact(pilot, "exact was asked for")
+    if pilot.share > MOST_EXACT and wanted is None:
+        return _exact(pilot, _shares_in_words(tried, exact=True))
+    return _reduced(pilot, ("reduced was asked for; " if wanted else "") + _shares_in_words(tried, exact=False))
 
 
-def _direct(study: Study, words: str) -> tuple[Study, Choice]:
-    tried, seconds = _with_spreads(replace(study, path="direct", pooled=None))
-    return tried, Choice("direct", 0, words, seconds)
+def _obstacle(recipe: Recipe) -> str:
+    """Why no basis can serve a recipe; nothing where one can."""
+    from_scratch = "so each mean is embedded from scratch, which is as exact as the exact path"
+    if recipe.graph != "dense":
+        return f"the edges of an ε-graph change with the labels, {from_scratch}"
+    if recipe.approach == "pca":
+        return f"principal components are not those of a sum of the subjects' operators, {from_scratch}"
+    return ""
 
 
-def _exact(study: Study, words: str) -> tuple[Study, Choice]:
+def _direct(study: Study, reason: str, wanted: Path | None) -> tuple[Study, Choice]:
+    pilot = run_pilot(replace(study, path="direct", pooled=None))
+    asked = f"{wanted} was asked for" if wanted else ""
+    words = "; ".join(part for part in (asked, reason) if part)
+    return pilot.study, Choice("direct", 0, words, pilot.seconds, _N_OBSERVED * pilot.seconds)
+
+
+def _reduced(pilot: Pilot, words: str) -> tuple[Study, Choice]:
+    """The reduced path, and what its exceptions and its verification cost."""
+    study, n_groups = pilot.study, pilot.n_groups
+    exact = _exact_seconds(study)
+    verified = np.array([min(N_VERIFIED, one.permutations.n_perm) for one in study.comparisons]) @ n_groups
+    once = (verified + _N_OBSERVED * n_groups.sum()) * exact + verified * pilot.seconds / n_groups.sum()
+    choice = Choice(
+        path="reduced",
+        rank=study.pooled.rank if study.pooled else 0,
+        words=words,
+        seconds=pilot.seconds + float(pilot.above @ n_groups) * exact,
+        seconds_once=float(once),
+        exact_share=pilot.exact_share,
+    )
+    return study, choice
+
+
+def _exact(pilot: Pilot, words: str) -> tuple[Study, Choice]:
     """The exact path, with the spreads that the reduced one gave."""
-    exact = replace(study, path="exact")
+    study = pilot.study
+    seconds = _exact_seconds(study) * float(pilot.n_groups.sum())
+    rank = study.pooled.rank if study.pooled else 0
+    return replace(study, path="exact"), Choice("exact", rank, words, seconds, _N_OBSERVED * seconds)
+
+
+def _exact_seconds(study: Study) -> float:
+    """What the exact path takes for one mean."""
+    chosen = first_permutations(study, 0, N_TIMED)
     began = time.perf_counter()
-    for number in range(len(study.comparisons)):
-        solve_features(exact, number, _first(study, number, N_TIMED))
-    seconds = (time.perf_counter() - began) / N_TIMED
-    return exact, Choice("exact", study.pooled.rank if study.pooled else 0, words, seconds)
+    solve_features(study, 0, chosen, exact=True)
+    return (time.perf_counter() - began) / (len(chosen) * len(study.comparisons[0].groups))
 
 
-def verify(study: Study, number: int, seed: int) -> NDArray[np.float64]:
-    """Largest error of the difference maps over a random sample of permutations, in null SDs.
-
-    Returns
-    -------
-    (n_components,) root mean square over voxels of reduced less exact; zeros where nothing is reduced.
-    """
-    n_perm = study.comparisons[number].permutations.n_perm
-    if study.path != "reduced":
-        return np.zeros(study.template.shape[1])
-    generator = np.random.Generator(np.random.Philox(key=[seed, number]))
-    chosen = sorted(generator.choice(n_perm, size=min(N_VERIFIED, n_perm), replace=False).tolist())
-    reduced, exact = (solve_features(study, number, chosen, exact=way).features for way in (False, True))
-    worst: NDArray[np.float64] = (_rms(study, reduced - exact) / study.spreads[number]).max(axis=0)
-    return worst
+def _shares_in_words(tried: list[tuple[int, float]], *, exact: bool) -> str:
+    """How many of the pilot's permutations were above the tolerance with each basis, and what becomes of them."""
+    *before, (rank, share) = tried
+    become = "so all are solved exactly" if exact else "and such ones are solved exactly"
+    others = ", ".join(f"{other:.0%} with {size}" for size, other in before)
+    smaller = f" ({others})" if others else ""
+    return f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}, {become}{smaller}"
 
 
-def _with_spreads(study: Study) -> tuple[Study, float]:
-    """The study with the null SD of every comparison, from its pilot; and the seconds that a permutation took."""
-    began = time.perf_counter()
-    unlimited = replace(study, eig_tol=np.inf, spreads=(np.ones(study.template.shape[1]),) * len(study.comparisons))
-    spreads, number_spreads = [], []
-    for number, comparison in enumerate(study.comparisons):
-        features = solve_features(unlimited, number, _first(study, number, N_PILOT)).features
-        centred = features if comparison.is_pair else features - features.mean(axis=0)
-        spread = np.sqrt((_rms(study, centred) ** 2).mean(axis=0))
-        if not (spread > _ROUNDING * np.sqrt((study.template**2).mean(axis=0))).all():
-            raise NumericsError(
-                f"the gradients of {comparison.name} do not vary under permutation",
-                remedy="check that the subjects have affinities of their own",
-            )
-        spreads.append(spread)
-        numbers = features[:, study.template.size :]
-        centre = 0.0 if comparison.is_pair else numbers.mean(axis=0)
-        size = np.sqrt(((numbers - centre) ** 2).mean(axis=0))
-        number_spreads.append(np.where(size > 0, size, 1.0))
-    found = replace(study, spreads=tuple(spreads), number_spreads=tuple(number_spreads))
-    return found, (time.perf_counter() - began) / N_PILOT
-
-
-def _share_above(study: Study) -> float:
-    """Share of the pilot's permutations with an estimated error above the tolerance."""
-    above, total = 0, 0
-    unlimited = replace(study, eig_tol=np.inf)
-    for number in range(len(study.comparisons)):
-        errors = solve_features(unlimited, number, _first(study, number, N_PILOT)).errors
-        above += int((errors > study.eig_tol * study.spreads[number]).any(axis=1).sum())
-        total += len(errors)
-    return above / total
-
-
-def _calibration_weights(study: Study) -> NDArray[np.float64]:
+def _calibration_weights(study: Study) -> Floats:
     """(n_sets, n_subjects) groups of some permutations, on which the error estimates are fitted to the data."""
-    weights = study.comparisons[0].weights(_first(study, 0, N_CALIBRATION), len(study.stack))
+    weights = study.comparisons[0].weights(first_permutations(study, 0, N_CALIBRATION), len(study.stack))
     return residual_weights(weights, study.covariates).reshape(-1, len(study.stack))
-
-
-def _first(study: Study, number: int, count: int) -> range:
-    """The first permutations after the identity."""
-    return range(1, min(count + 1, study.comparisons[number].permutations.n_perm))
-
-
-def _rms(study: Study, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n_perm, n_components) root mean square over voxels of each map."""
-    n_voxels, n_components = study.template.shape
-    maps = features[:, : n_voxels * n_components].reshape(len(features), n_components, n_voxels)
-    size: NDArray[np.float64] = np.sqrt((maps**2).mean(axis=2))
-    return size

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from thalgpu.engine.cluster.executor import Outcome, Result, Task, Workers
+from thalgpu.engine.cluster.interrupts import Interrupts
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.progress import Event, Progress
 from thalgpu.errors import ResourceError
@@ -36,6 +38,45 @@ class BlockTask(Protocol):
 
 
 Block = TypeVar("Block", bound=BlockTask)
+Request = TypeVar("Request")
+Prepared = TypeVar("Prepared")
+Found = TypeVar("Found")
+
+
+@dataclass
+class RunResult(Generic[Found]):
+    """What a run did.
+
+    Attributes
+    ----------
+    out : the output folder.
+    found : what was tested, each with its p-values.
+    warnings : remarks on the whole run.
+    n_skipped : blocks that were found on disk, verified.
+    n_blocks : all blocks.
+    seconds : wall time.
+    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    """
+
+    out: Path
+    found: list[Found] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    n_skipped: int = 0
+    n_blocks: int = 0
+    seconds: float = 0.0
+    interrupted: int | None = None
+
+
+@dataclass
+class BlockRun(Generic[Request, Prepared, Found]):
+    """A run at work: what was asked for, who works and who is told, and what has come of it so far."""
+
+    request: Request
+    prepared: Prepared
+    progress: Progress
+    interrupts: Interrupts
+    workers: Workers
+    result: RunResult[Found]
 
 
 def found_and_left(tasks: Sequence[Block]) -> tuple[list[Block], list[Block]]:

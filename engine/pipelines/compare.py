@@ -1,23 +1,23 @@
 """`thalgpu compare`: group gradients re-estimated inside every permutation, in blocks on any workers."""
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
-from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe
+from thalgpu.engine.cluster.interrupts import catch_interrupts
+from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe, observed_vectors
 from thalgpu.engine.comparison.finish import finish
+from thalgpu.engine.comparison.statistics import principal_angles
+from thalgpu.engine.comparison.verification import Verified, verify
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.stretches import merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
-from thalgpu.engine.pipelines.block_runs import block_records, found_and_left, result_of
+from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.compare_folder import claim_folder, write_folder_files
 from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, write_outputs
 from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded, prepare_compare
@@ -32,28 +32,8 @@ from thalgpu.engine.pipelines.compare_stage import (
 )
 from thalgpu.engine.progress import Event, Progress, silent
 
-
-@dataclass
-class CompareResult:
-    """What a run did.
-
-    Attributes
-    ----------
-    out : the output folder.
-    found : each comparison of each embedding.
-    warnings : remarks on the whole run.
-    n_skipped, n_blocks : blocks that were found on disk, verified; and all.
-    seconds : wall time.
-    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
-    """
-
-    out: Path
-    found: list[ComparisonResult] = field(default_factory=list)
-    warnings: tuple[str, ...] = ()
-    n_skipped: int = 0
-    n_blocks: int = 0
-    seconds: float = 0.0
-    interrupted: int | None = None
+CompareResult: TypeAlias = RunResult[ComparisonResult]
+"""What a run did, each comparison of each embedding."""
 
 
 def run_compare(
@@ -84,28 +64,16 @@ def run_compare(
         Workers(plan.workers, interrupts, in_process=plan.in_process) as workers,
     ):
         sweep_temporaries(request.out)
-        result = _Run(request, prepared, progress, interrupts, workers).run()
+        result = CompareResult(request.out, warnings=prepared.warnings)
+        _Run(request, prepared, progress, interrupts, workers, result).run()
     result.seconds = time.perf_counter() - started
     return result
 
 
-class _Run:
+class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
     """One run, and what has come of it so far."""
 
-    def __init__(
-        self,
-        request: CompareRequest,
-        prepared: ComparePrepared,
-        progress: Progress,
-        interrupts: Interrupts,
-        workers: Workers,
-    ) -> None:
-        self.request, self.prepared, self.progress = request, prepared, progress
-        self.interrupts, self.workers = interrupts, workers
-        self.folder = request.out / "blocks"
-        self.result = CompareResult(request.out, warnings=prepared.warnings)
-
-    def run(self) -> CompareResult:
+    def run(self) -> None:
         """Each embedding's comparisons: blocks, p-values; then files and report."""
         request, prepared = self.request, self.prepared
         key = config_key(RESULT_VERSION, [embedded.key for embedded in prepared.embeddings])
@@ -120,24 +88,30 @@ class _Run:
                 one = self._comparison(embedded, path, number)
                 if one is None:
                     self.result.interrupted = self.interrupts.exit_code
-                    return self.result
+                    return
                 found.append(one)
         self.result.found = found
         self._write(key)
-        return self.result
+
+    @property
+    def folder(self) -> Path:
+        """Where the studies and the blocks' records are."""
+        return self.request.out / "blocks"
 
     def _comparison(self, embedded: Embedded, path: Path, number: int) -> ComparisonResult | None:
         """One comparison's p-values; None after a signal."""
         result = self._blocks(embedded, path, number)
         if result is None:
             return None
-        worst = self._verified(embedded, path, number)
-        if worst is None:
+        verified = self._verified(embedded, path, number)
+        if verified is None:
             return None
+        study = embedded.study
         with threadpool_limits(1):
-            observed = observe(embedded.study, number)
-        parts = finish(embedded.study, number, observed, result)
-        return ComparisonResult(embedded, number, parts, result, worst)
+            parts = finish(study, number, observe(study, number), result)
+            is_pair = study.comparisons[number].is_pair
+            angles = principal_angles(*observed_vectors(study, number)) if is_pair else None
+        return ComparisonResult(embedded, number, parts, result, verified, angles)
 
     def _blocks(self, embedded: Embedded, path: Path, number: int) -> BlockResult | None:
         """What all permutations left behind, from an earlier run or this one."""
@@ -165,10 +139,10 @@ class _Run:
             record.unlink(missing_ok=True)
         return result
 
-    def _verified(self, embedded: Embedded, path: Path, number: int) -> NDArray[np.float64] | None:
-        """Largest error of a random sample against the exact path; zeros where every permutation took that."""
+    def _verified(self, embedded: Embedded, path: Path, number: int) -> Verified | None:
+        """Largest errors of a random sample against the exact path, 0 where all took that; None after a signal."""
         if embedded.study.path != "reduced":
-            return np.zeros(embedded.study.template.shape[1])
+            return verify(embedded.study, number, embedded.study.options.seed)
         for outcome in self.workers.run(run_verify_task, [VerifyTask(path, embedded.key, number)]):
             return result_of(outcome)
         return None
@@ -178,7 +152,7 @@ class _Run:
         write_outputs(self.request, self.prepared, self.result.found, key)
         from thalgpu.engine.pipelines.compare_page import write_report  # loads matplotlib, which a worker never needs
 
-        write_report(self.request, self.prepared, self.result.found)
+        self.result.warnings += write_report(self.request, self.prepared, self.result.found)
         self.progress(Event("step", "written", 1, 1))
 
 

@@ -12,6 +12,7 @@ from thalgpu.engine.comparison.blocks import BlockResult
 from thalgpu.engine.comparison.finish import PartResult
 from thalgpu.engine.comparison.labels import Comparison
 from thalgpu.engine.comparison.statistics import SCALARS
+from thalgpu.engine.comparison.verification import Verified
 from thalgpu.engine.inference.corrections import monte_carlo_interval
 from thalgpu.engine.inference.peaks import PEAK_COLUMNS, Findings, Places, peaks_table
 from thalgpu.engine.inputs.model import LEFT, RIGHT
@@ -23,7 +24,16 @@ from thalgpu.engine.pipelines.compare_request import CompareRequest
 from thalgpu.engine.pipelines.permute_outputs import unit_size
 from thalgpu.engine.report.permute_page import ALPHA
 
-_STALE = ("*_statmap.*", "*results.h5", "peaks.tsv", "summary.tsv", "numbers.tsv", "report.html", "blocks/*.h5")
+_STALE = (
+    "*_statmap.*",
+    "*results.h5",
+    "peaks.tsv",
+    "summary.tsv",
+    "numbers.tsv",
+    "angles.tsv",
+    "report.html",
+    "blocks/*.h5",
+)
 
 _FILE_NAMES = {
     "p": "p",
@@ -47,14 +57,17 @@ class ComparisonResult:
     embedded, number : which.
     parts : p-values of maps and numbers.
     blocks : what all permutations left behind.
-    verified : (n_components,) largest error of the reduced path over a random sample, in null SDs.
+    verified : largest errors of the reduced path over a random sample; zeros on the other paths.
+    angles : (n_components, n_components) principal angles of a pair's groups as they are, as `principal_angles` has
+        them; None of all groups.
     """
 
     embedded: Embedded
     number: int
     parts: tuple[PartResult, ...]
     blocks: BlockResult
-    verified: NDArray[np.float64]
+    verified: Verified
+    angles: NDArray[np.float64] | None
 
     @property
     def comparison(self) -> Comparison:
@@ -86,6 +99,8 @@ def write_outputs(
     write_table(out / "peaks.tsv", PEAK_COLUMNS, peaks)
     numbers = [row for one in found for row in number_rows(one)]
     write_table(out / "numbers.tsv", list(numbers[0]), numbers)
+    angles = [row for one in found for row in angle_rows(one)]
+    write_table(out / "angles.tsv", list(angles[0]), angles)
     summary = [row for one in found for row in summary_rows(one)]
     write_table(out / "summary.tsv", list(summary[0]), summary)
 
@@ -119,7 +134,7 @@ def summary_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
             "n_perm": n_perm,
             "null_sd": float(one.embedded.study.spreads[one.number][i]),
             "error_estimated": float(one.blocks.worst[i]),
-            "error_verified": float(one.verified[i]),
+            "error_verified": float(one.verified.maps[i]),
             "n_exact": one.blocks.n_exact if one.embedded.study.path == "reduced" else n_perm,
             "close_eigenvalues": float(one.blocks.n_close[i] / (n_perm * len(one.comparison.groups))),
         }
@@ -127,7 +142,7 @@ def summary_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
 
 def number_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
     """A line a component and number: difference of eigenvalues, explained variance, range, subspaces."""
-    for part in one.numbers:
+    for part, errors in zip(one.numbers, one.verified.numbers, strict=True):
         for i, value in enumerate(part.maps["stat"]):
             yield {
                 "comparison": one.comparison.name,
@@ -138,6 +153,22 @@ def number_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
                 "p": float(part.maps["p"][i]),
                 "p_fwe": float(part.maps["p_fwe"][i]),
                 "p_fdr": float(part.maps["p_fdr"][i]),
+                "error_verified": float(errors[i]),
+            }
+
+
+def angle_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
+    """A line a principal angle between the groups of a pair, for each number of leading components."""
+    if one.angles is None:
+        return
+    for i, row in enumerate(one.angles):
+        for j, degrees in enumerate(row[: i + 1]):
+            yield {
+                "comparison": one.comparison.name,
+                "hemisphere": one.embedded.hemisphere or None,
+                "n_components": i + 1,
+                "angle": j + 1,
+                "degrees": float(degrees),
             }
 
 
@@ -208,6 +239,8 @@ def _write_record(
             place = f"{one.comparison.label}-{part.part.name}"
             contrasts[place] = dict(part.maps)
             null[place] = {str(measure): maxima for measure, maxima in part.null.items()}
+        if one.angles is not None:
+            contrasts[f"{one.comparison.label}-subspace"]["angles"] = one.angles
     features: dict[str, NDArray[Any]] = {"kept": np.flatnonzero(embedded.voxels)}
     if embedded.region.ijk is not None:
         features["voxel_ijk"] = embedded.region.ijk
@@ -228,7 +261,8 @@ def _write_record(
             "errors": {
                 one.comparison.label: {
                     "estimated": one.blocks.worst.tolist(),
-                    "verified": one.verified.tolist(),
+                    "verified": one.verified.maps.tolist(),
+                    "verified_numbers": dict(zip(SCALARS, one.verified.numbers.tolist(), strict=True)),
                     "n_exact": one.blocks.n_exact,
                 }
                 for one in mine

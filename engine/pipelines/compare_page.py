@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from thalgpu import __version__
 from thalgpu.engine.comparison.blocks import CLOSE
 from thalgpu.engine.comparison.finish import PartResult
-from thalgpu.engine.comparison.pilot import N_VERIFIED
+from thalgpu.engine.comparison.verification import N_VERIFIED
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
 from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, deciding_name, peaks_of, summary_rows
@@ -16,12 +16,15 @@ from thalgpu.engine.pipelines.page import TITLES
 from thalgpu.engine.pipelines.permute_outputs import corrected_name
 from thalgpu.engine.pipelines.permute_page import peak_cells
 from thalgpu.engine.report.compare import render_compare
+from thalgpu.engine.report.compare_limits import exceeded
 from thalgpu.engine.report.compare_page import ComparePage, ComparisonPage, ComponentPage, EmbeddingPage, NumberPage
 from thalgpu.engine.report.permute_page import MaximumTest
 
 
-def write_report(request: CompareRequest, prepared: ComparePrepared, found: Sequence[ComparisonResult]) -> None:
-    """`report.html` of this comparison."""
+def write_report(
+    request: CompareRequest, prepared: ComparePrepared, found: Sequence[ComparisonResult]
+) -> tuple[str, ...]:
+    """`report.html` of this comparison; returns what it says of errors that are larger than was asked for."""
     study, sizes = prepared.embeddings[0].study, Counter(prepared.groups.labels)
     page = ComparePage(
         version=__version__,
@@ -43,6 +46,7 @@ def write_report(request: CompareRequest, prepared: ComparePrepared, found: Sequ
         remarks=prepared.warnings,
     )
     write_text(request.out / "report.html", render_compare(page))
+    return tuple(exceeded(page))
 
 
 def _embedding(embedded: Embedded) -> EmbeddingPage:
@@ -69,8 +73,12 @@ def _comparison(one: ComparisonResult) -> ComparisonPage:
         groups=tuple((name, sizes[code]) for code, name in enumerate(comparison.groups)),
         components=tuple(_components(one)),
         numbers=tuple(
-            NumberPage(part.part.name, part.maps["stat"], part.maps["p"], part.maps["p_fwe"]) for part in one.numbers
+            NumberPage(
+                part.part.name, part.maps["stat"], part.maps["p"], part.maps["p_fwe"], errors if is_reduced else None
+            )
+            for part, errors in zip(one.numbers, one.verified.numbers, strict=True)
         ),
+        angles=one.angles,
         region=one.embedded.region,
         n_perm=permutations.n_perm,
         exhaustive=permutations.source == "exhaustive",

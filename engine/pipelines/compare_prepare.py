@@ -228,6 +228,7 @@ def _embedded(
         request.eig_tol,
         (),
         (),
+        (),
     )
     wanted = None if request.path == "auto" else request.path
     study = _with_template(study)

@@ -28,6 +28,7 @@ def write_study(path: Path, embedded: Embedded, groups: Groups) -> None:
         "subspace": study.subspace,
         "spreads": np.stack(study.spreads),
         "number_spreads": np.stack(study.number_spreads),
+        "number_centres": np.stack(study.number_centres),
         "voxels": embedded.voxels.astype(np.uint8),
     }
     given = {"covariates": groups.covariates, "blocks": groups.blocks}
@@ -77,6 +78,7 @@ def read_study(path: Path) -> Study:
         eig_tol=about["eig_tol"],
         spreads=tuple(found["spreads"]),
         number_spreads=tuple(found["number_spreads"]),
+        number_centres=tuple(found["number_centres"]),
     )
 
 

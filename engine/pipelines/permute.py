@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts, catch_interrupts
+from thalgpu.engine.cluster.interrupts import Interrupted, catch_interrupts
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
@@ -19,7 +19,7 @@ from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
 from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
-from thalgpu.engine.pipelines.block_runs import block_records, found_and_left, result_of
+from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, write_folder_files
 from thalgpu.engine.pipelines.permute_loops import compile_loops
 from thalgpu.engine.pipelines.permute_outputs import PartResult, remove_results, split_results, write_outputs
@@ -36,29 +36,8 @@ from thalgpu.engine.pipelines.permute_stage import (
 )
 from thalgpu.engine.progress import Event, Progress, silent
 
-
-@dataclass
-class PermuteResult:
-    """What a run did.
-
-    Attributes
-    ----------
-    out : the output folder.
-    found : each contrast on each part.
-    warnings : remarks on the whole run.
-    n_skipped : blocks that were found on disk, verified.
-    n_blocks : all blocks.
-    seconds : wall time.
-    interrupted : exit code of the signal that stopped the run (130 or 143), or None.
-    """
-
-    out: Path
-    found: list[PartResult] = field(default_factory=list)
-    warnings: tuple[str, ...] = ()
-    n_skipped: int = 0
-    n_blocks: int = 0
-    seconds: float = 0.0
-    interrupted: int | None = None
+PermuteResult: TypeAlias = RunResult[PartResult]
+"""What a run did, each contrast on each part."""
 
 
 def run_permute(
@@ -86,7 +65,8 @@ def run_permute(
     with hold(request.out), catch_interrupts() as interrupts:
         sweep_temporaries(request.out)
         with Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus) as workers:
-            result = _Run(request, prepared, progress, interrupts, workers).run()
+            result = PermuteResult(request.out, warnings=prepared.warnings)
+            _Run(request, prepared, progress, interrupts, workers, result).run()
         if result.interrupted is None:
             _remove_blocks(request.out)  # now that nobody is at work on one that came too late to be needed
     result.seconds = time.perf_counter() - started
@@ -100,26 +80,13 @@ def check_run(request: PermuteRequest, prepared: PermutePrepared) -> None:
     check_folder(request, _results_key(content, request))
 
 
-class _Run:
+class _Run(BlockRun[PermuteRequest, PermutePrepared, PartResult]):
     """One run, and what has come of it so far."""
 
-    def __init__(
-        self,
-        request: PermuteRequest,
-        prepared: PermutePrepared,
-        progress: Progress,
-        interrupts: Interrupts,
-        workers: Workers,
-    ) -> None:
-        self.request, self.prepared, self.progress = request, prepared, progress
-        self.interrupts, self.workers = interrupts, workers
-        self.folder = _blocks(request.out)
-        self.cuts = stretches(prepared.problem.permutations.n_perm)
-        self.result = PermuteResult(request.out, warnings=prepared.warnings, n_blocks=len(self.cuts))
-
-    def run(self) -> PermuteResult:
+    def run(self) -> None:
         """Blocks, then p-values, files and report."""
         request, prepared = self.request, self.prepared
+        self.result.n_blocks = len(self.cuts)
         content = problem_content(self.problem, prepared.problem)
         key = _results_key(content, request)
         claim_folder(request, key)
@@ -130,7 +97,16 @@ class _Run:
             self._write(self._finish(null, content), key)
         else:
             self.result.interrupted = self.interrupts.exit_code
-        return self.result
+
+    @property
+    def cuts(self) -> list[tuple[int, int]]:
+        """First and last + 1 permutation of every block."""
+        return stretches(self.prepared.problem.permutations.n_perm)
+
+    @property
+    def folder(self) -> Path:
+        """Where the problem and the blocks' records are."""
+        return _blocks(self.request.out)
 
     @property
     def problem(self) -> Path:

@@ -1,6 +1,8 @@
 """The page of a comparison of group gradients: what differs, where, and how exact the eigenvectors behind it are."""
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from thalgpu.engine.report import compare_limits as limits
 from thalgpu.engine.report import compare_words as words
@@ -63,6 +65,7 @@ def _section(one: ComparisonPage) -> dict[str, object]:
             (i + 1, [cell for number in one.numbers for cell in _number_cells(number, i)])
             for i in range(len(one.components))
         ],
+        "angles": [] if one.angles is None else [_angle_row(row, i) for i, row in enumerate(one.angles, start=1)],
         "peak_columns": one.peak_columns,
         "peaks": one.peaks[:MOST_PEAKS],
         "n_more_peaks": max(0, len(one.peaks) - MOST_PEAKS),
@@ -114,11 +117,22 @@ def _number_cells(number: NumberPage, i: int) -> list[tuple[str, bool]]:
     return [(cell, bool(number.significant[i])) for cell in cells]
 
 
+def _angle_row(angles: NDArray[np.float64], size: int) -> tuple[str, list[tuple[str, bool]]]:
+    """How many components, and their angles."""
+    cells = [f"{angle:.3g}°" for angle in angles[:size]]
+    return str(size), [(cell, False) for cell in [*cells, *[""] * (len(angles) - size)]]
+
+
 def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[str, list[tuple[str, bool]]]]:
     """Rows of the certificate: what they hold; values, and whether they are above the tolerance."""
     errors = {"estimated error": [part.estimated for part in one.components]}
     if one.n_verified:
         errors["verified error"] = [part.verified or 0.0 for part in one.components]
+        errors |= {
+            f"verified error, {words.NUMBERS[number.name]}": number.verified.tolist()
+            for number in one.numbers
+            if number.verified is not None
+        }
     return [
         ("null SD", [(f"{part.null_sd:.3g}", False) for part in one.components]),
         *((name, [(f"{error:.2g}", error > eig_tol) for error in values]) for name, values in errors.items()),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from thalgpu.engine.report.compare_page import ComparePage, ComparisonPage
-from thalgpu.engine.report.compare_words import components_named, listed, sets, title
+from thalgpu.engine.report.compare_words import NUMBERS, components_named, listed, sets, title
 from thalgpu.engine.report.permute_words import p_text
 
 
@@ -18,7 +18,7 @@ def certificate(page: ComparePage) -> Iterator[str]:
             "mean, and corrected by one product with the group's own operator. Where the estimated error of a "
             f"difference map was above {page.eig_tol:g} of its SD under permutation, that permutation was computed "
             f"again exactly. {n_verified} permutations a comparison, drawn at random, were computed both ways: the "
-            "largest error found is the verified one."
+            "largest errors found, of maps and of numbers, are the verified ones."
         )
     if "exact" in paths:
         yield (
@@ -35,12 +35,21 @@ def certificate(page: ComparePage) -> Iterator[str]:
 def exceeded(page: ComparePage) -> Iterator[str]:
     """Comparisons whose errors are larger than was asked for."""
     for one in page.comparisons:
-        over = [part.number for part in one.components if max(part.estimated, part.verified or 0.0) > page.eig_tol]
-        if over:
-            worst = max(max(part.estimated, part.verified or 0.0) for part in one.components)
+        errors = {
+            "maps": [max(part.estimated, part.verified or 0.0) for part in one.components],
+            **{NUMBERS[number.name]: number.verified.tolist() for number in one.numbers if number.verified is not None},
+        }
+        over = {
+            name: [i for i, error in enumerate(values, start=1) if error > page.eig_tol]
+            for name, values in errors.items()
+        }
+        found = [f"{name} of {components_named(numbers)}" for name, numbers in over.items() if numbers]
+        if found:
+            worst = max(max(values) for values in errors.values())
+            remedy = "; run it again with a smaller --eig-tol, or --path exact" if one.path == "reduced" else ""
             yield (
-                f"{title(one)}: errors of {components_named(over)} reach {worst:.2g} null SDs, more than the "
-                f"{page.eig_tol:g} allowed{'; run it again with --path exact' if one.path == 'reduced' else ''}."
+                f"{title(one)}: errors of {listed(found)} reach {worst:.2g} null SDs, more than the "
+                f"{page.eig_tol:g} allowed{remedy}."
             )
 
 

@@ -55,13 +55,15 @@ class ComponentPage:
 class NumberPage:
     """One number of every component; arrays are (n_components,), `p_fwe` is corrected over the components.
 
-    `name` is "eigenvalue", "explained", "range" or "subspace", as in `engine.comparison.statistics.SCALARS`.
+    `name` is "eigenvalue", "explained", "range" or "subspace", as in `engine.comparison.statistics.SCALARS`;
+    `verified` the largest error found in the sample that was computed both ways, in null SDs, or None.
     """
 
     name: str
     values: NDArray[np.float64]
     p: NDArray[np.float64]
     p_fwe: NDArray[np.float64]
+    verified: NDArray[np.float64] | None = None
 
     @property
     def significant(self) -> NDArray[np.bool_]:
@@ -83,6 +85,8 @@ class ComparisonPage:
     path : how eigenvectors were found.
     n_exact : permutations that were computed exactly.
     n_verified : permutations that were computed both ways; 0 where all was computed exactly.
+    angles : (n_components, n_components) principal angles between the groups of a pair, in degrees: row j − 1 has those
+        of the first j components, the largest first; None of all groups.
     peak_columns, peaks : the table of peaks as text, the most important first.
     """
 
@@ -98,6 +102,7 @@ class ComparisonPage:
     path: Path
     n_exact: int
     n_verified: int = 0
+    angles: NDArray[np.float64] | None = None
     peak_columns: tuple[str, ...] = ()
     peaks: tuple[tuple[str, ...], ...] = ()
 

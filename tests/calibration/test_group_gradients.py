@@ -74,6 +74,7 @@ def compared(stack, labels, seed):
         eig_tol=0.01,
         spreads=(),
         number_spreads=(),
+        number_centres=(),
     )
     study = choose_path(study, lambda rank: pytest.fail("36 voxels need no basis"))[0]
     observed = observe(study, 0)

@@ -158,6 +158,7 @@ def test_results_are_laid_out_part_by_part(out):
         for part in NUMBERS:
             expected |= {f"contrasts/{label}-{part}/{name}" for name in spatial[:4]}
             expected |= {f"null/{label}-{part}/stat"}
+        expected |= {f"contrasts/{label}-subspace/angles"} if label in PAIRS else set()
     assert set(found) == expected
     for name, array in found.items():
         if name.startswith("null"):
@@ -215,6 +216,19 @@ def test_the_tables_have_a_line_for_all_that_is_compared(out):
         assert int(row["n_significant"]) == (p <= 0.05).sum()
         assert float(row["error_verified"]) <= 0.01
         assert float(row["error_estimated"]) <= 0.01
+    assert all(0 <= float(row["error_verified"]) <= 0.01 for row in numbers)
+
+
+def test_the_chordal_distances_are_those_of_the_principal_angles(out):
+    found, rows = contents(out / "results.h5"), table(out / "angles.tsv")
+    assert [(row["comparison"], row["n_components"], row["angle"]) for row in rows] == [
+        (name, str(i + 1), str(j + 1)) for name in NAMES[:-1] for i in range(K) for j in range(i + 1)
+    ]
+    for label, name in zip(PAIRS, NAMES, strict=False):
+        angles, distances = (found[f"contrasts/{label}-subspace/{of}"] for of in ("angles", "stat"))
+        np.testing.assert_allclose(np.sqrt((np.sin(np.radians(angles)) ** 2).sum(axis=1)), distances, rtol=1e-4)
+        written = [float(row["degrees"]) for row in rows if row["comparison"] == name]
+        np.testing.assert_allclose(written, angles[np.tril_indices(K)], rtol=1e-7)  # 8 digits
 
 
 def test_a_pair_of_one_size_is_never_more_significant_than_its_two_ties(out):

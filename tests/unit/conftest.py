@@ -74,6 +74,7 @@ def study_of() -> Callable[..., Study]:
             eig_tol=0.01,
             spreads=(np.linspace(0.5, 2, recipe.n_components),) * len(chosen),
             number_spreads=(np.linspace(1, 3, 4 * recipe.n_components),) * len(chosen),
+            number_centres=(np.linspace(0, 0.2, 4 * recipe.n_components),) * len(chosen),
         )
         return replace(study, **changes)
 

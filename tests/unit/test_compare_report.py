@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from thalgpu.engine.comparison.blocks import Study, observe, run_block
+from thalgpu.engine.comparison.blocks import Study, observe, observed_vectors, run_block
 from thalgpu.engine.comparison.finish import finish
 from thalgpu.engine.comparison.labels import comparisons
 from thalgpu.engine.comparison.model import Recipe
+from thalgpu.engine.comparison.statistics import principal_angles
+from thalgpu.engine.comparison.verification import Verified
 from thalgpu.engine.inference.adjacency import volume_neighbours
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inputs.model import LEFT, Region, SurfaceGrid, VolumeGrid
@@ -230,8 +232,25 @@ def test_certificate_holds_estimated_and_verified_errors_and_what_was_exact(text
 def test_errors_above_the_tolerance_are_remarked_and_marked():
     worse = (component(1, verified=0.05), *(component(i) for i in range(2, 5)))
     html = render_compare(page(comparison(worse)))
-    assert "a - b: errors of component 1 reach 0.05 null SDs, more than the 0.01 allowed" in words(html)
+    assert "a - b: errors of maps of component 1 reach 0.05 null SDs, more than the 0.01 allowed" in words(html)
     assert '<td class="marked">0.05</td>' in html
+
+
+def test_errors_of_numbers_stand_in_the_certificate_and_are_remarked_above_the_tolerance():
+    errors = np.array([0.001, 0.002, 0.03, 0.002])
+    changed = [replace(number, verified=errors if number.name == "range" else errors / 10) for number in numbers()]
+    html = render_compare(page(comparison(numbers=tuple(changed))))
+    assert "a - b: errors of range of component 3 reach 0.03 null SDs, more than the 0.01 allowed" in words(html)
+    assert "verified error, range 0.001 0.002 0.03 0.002" in words(html)
+    assert "verified error, subspace 0.0001 0.0002 0.003 0.0002" in words(html)
+
+
+def test_principal_angles_of_a_pair_are_listed_for_each_number_of_components():
+    angles = np.tril(np.arange(1.0, 17.0).reshape(4, 4))
+    text = said(comparison(angles=angles))
+    assert "Principal angles" in text
+    assert "3 9° 10° 11° 4 13°" in text
+    assert "Principal angles" not in said(comparison(name="all groups", groups=ALL)).replace("principal angles", "")
 
 
 @pytest.mark.parametrize("path", ["exact", "direct"])
@@ -381,7 +400,7 @@ def test_a_comparison_of_three_groups_becomes_a_page(tmp_path, rng):
     study = Study(
         stack, Recipe(n_components=N_COMPONENTS), None, template, np.linalg.qr(template)[0], N_COMPONENTS, chosen, None,
         volume_neighbours(space.ijk, 6), options, "direct", 0.01, (np.ones(N_COMPONENTS),) * len(chosen),
-        (np.ones(4 * N_COMPONENTS),) * len(chosen),
+        (np.ones(4 * N_COMPONENTS),) * len(chosen), (np.zeros(4 * N_COMPONENTS),) * len(chosen),
     )  # fmt: skip
     choice = SimpleNamespace(path="direct", rank=0, words="few voxels", cost="nothing")
     embedded = Embedded("", study, choice, space, (), np.ones(N_VOXELS, bool), "key")
@@ -390,7 +409,9 @@ def test_a_comparison_of_three_groups_becomes_a_page(tmp_path, rng):
         observed = observe(study, number)
         blocks = run_block(study, number, observed, 0, 30)
         parts = finish(study, number, observed, blocks)
-        found.append(ComparisonResult(embedded, number, parts, blocks, np.zeros(N_COMPONENTS)))
+        verified = Verified(np.zeros(N_COMPONENTS), np.zeros((4, N_COMPONENTS)))
+        angles = principal_angles(*observed_vectors(study, number)) if chosen[number].is_pair else None
+        found.append(ComparisonResult(embedded, number, parts, blocks, verified, angles))
     groups = Groups(tuple("123"), labels, None, (), None, "")
     request = CompareRequest(Path("gradients"), Path("participants.tsv"), out=tmp_path)
     write_report(request, ComparePrepared(groups, (embedded,), None, ("a remark",)), found)

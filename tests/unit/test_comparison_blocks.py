@@ -92,7 +92,7 @@ def test_the_groups_as_they_are_always_count(study, number, observed, done):
         assert (counts >= 1).all()
         maxima = done[0].null.maxima[measure][0, :, 0]
         for part, maximum in zip(study.parts, maxima, strict=False):
-            values = np.abs(observed[measure][part.start : part.stop]) / study.units(number, part)
+            values = study.standardised(number, part, np.abs(observed[measure][part.start : part.stop]))
             assert values.max() == maximum
 
 
@@ -103,9 +103,11 @@ def test_p_values_are_shares_of_the_permutations(study, number, observed, done):
     features[study.comparisons[number].unchanged(range(N_PERM))] = np.abs(observed["stat"])
     tie = 1 - 1e-6
     for part in finish(study, number, observed, reduce(merge_blocks, done)):
-        own = features[:, part.part.start : part.part.stop] / study.units(number, part.part)
+        own = features[:, part.part.start : part.part.stop]
         np.testing.assert_array_equal(part.maps["p"], (own >= own[0] * tie).mean(axis=0))
-        np.testing.assert_array_equal(part.maps["p_fwe"], (own.max(axis=1)[:, None] >= own[0] * tie).mean(axis=0))
+        largest = study.standardised(number, part.part, own).max(axis=1)[:, None]
+        reached = study.standardised(number, part.part, own[0] * tie)
+        np.testing.assert_array_equal(part.maps["p_fwe"], (largest >= reached).mean(axis=0))
         assert (part.maps["p_fwe"] >= part.maps["p"]).all()
         assert (part.maps["p_fdr"] >= part.maps["p"]).all()
         assert part.null["stat"].shape == (N_PERM,)
@@ -136,7 +138,7 @@ def test_groups_that_only_exchange_names_count_as_observed_on_every_path(stack, 
 def test_the_reduced_path_turns_to_the_exact_one_above_the_tolerance(stack, study_of):
     study = study_of(stack, LABELS, IJK, rank=12, n_perm=40, path="reduced")
     reduced = solve_features(replace(study, eig_tol=np.inf), PAIR, range(40))
-    relative = (reduced.errors / study.spreads[PAIR]).max(axis=1)
+    relative = study.eig_tol * (reduced.errors / study.allowed(PAIR)).max(axis=1)
     middle = float(np.median(relative))
     mixed = solve_features(replace(study, eig_tol=middle), PAIR, range(40))
     exact = solve_features(replace(study, path="exact"), PAIR, range(40))

@@ -121,6 +121,19 @@ def test_a_subspace_is_at_no_distance_from_itself(rng):
     np.testing.assert_allclose(chordal_distances(one, -one), 0, atol=1e-7)  # the root of a difference of 1e-15
 
 
-def test_principal_angles_are_scipys_in_degrees_ascending(rng):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_principal_angles_are_those_that_subspaces_were_turned_by(rng, dtype):
+    """The last of them is a thousandth of a degree, whose cosine is 1 in single precision."""
+    axes = orthonormal(rng, N_VOXELS, 2 * K)
+    degrees = np.array([60, 30, 10, 1, 1e-3])
+    turned = axes[:, :K] * np.cos(np.radians(degrees)) + axes[:, K:] * np.sin(np.radians(degrees))
+    found = principal_angles(axes[:, :K].astype(dtype), turned.astype(dtype))
+    for size, row in enumerate(found, start=1):
+        np.testing.assert_allclose(row[:size], degrees[:size], rtol=1e-5 if dtype == np.float64 else 0.02)
+        assert not row[size:].any()
+
+
+def test_chordal_distances_are_the_root_of_the_summed_squared_sines_of_the_principal_angles(rng):
     one, other = orthonormal(rng, 2, N_VOXELS, K)
-    np.testing.assert_allclose(principal_angles(one, other), np.degrees(subspace_angles(one, other))[::-1], rtol=1e-9)
+    sines = np.sin(np.radians(principal_angles(one, other)))
+    np.testing.assert_allclose(chordal_distances(one[None], other[None])[0], np.sqrt((sines**2).sum(axis=1)))
