@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from thalgpu.engine.report.figures import PRINT_DPI, as_png
 from thalgpu.engine.report.inference_figures import PLAIN, SIGNIFICANT, plain
 
+_LONGEST_NAME = 44
+
 
 @dataclass(frozen=True)
 class ForestLine:
@@ -49,7 +51,9 @@ def forest(panels: Sequence[tuple[str, Arms]], label: str) -> bytes:
         axis.tick_params(axis="y", length=0)
         axis.tick_params(axis="x", labelsize=8)
     names = [name for arm, lines in panels[0][1] for name in (arm, *(part for part, _ in lines))]
-    axes[0].set_yticks(-np.arange(n_lines), [plain(name) for name in names], fontsize=8, parse_math=False)
+    axes[0].set_yticks(
+        -np.arange(n_lines), [plain(name, _LONGEST_NAME) for name in names], fontsize=8, parse_math=False
+    )
     headers = set(np.cumsum([0, *(1 + len(lines) for _, lines in panels[0][1])]).tolist())
     for number, text in enumerate(axes[0].get_yticklabels()):
         text.set_fontweight("bold" if number in headers else "normal")

@@ -142,11 +142,11 @@ def design_matrix(matrix: NDArray[np.float64], columns: Sequence[str]) -> bytes:
     return as_png(figure)
 
 
-def plain(name: str) -> str:
+def plain(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name as a figure can show it: short, and without characters that the font lacks."""
     known = _glyphs()
     shown = "".join(letter if ord(letter) in known else "?" for letter in " ".join(name.split()))
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 @lru_cache(maxsize=1)

@@ -17,9 +17,12 @@ _MARGIN = 1
 _TILE_COLUMNS, _TILE_ROWS = 6, 2
 
 
-def colouring(values: NDArray[np.float64], *, signed: bool) -> ScalarMappable:
-    """Colours that colour-blind readers can tell apart: diverging about 0 for signed values, else one hue's."""
-    limit = float(np.abs(values).max(initial=0.0)) or 1.0
+def colouring(values: NDArray[np.float64], *, signed: bool, limit: float | None = None) -> ScalarMappable:
+    """Colours that colour-blind readers can tell apart: diverging about 0 for signed values, else one hue's.
+
+    They end at `limit`, so that several maps can share them, or else at the largest magnitude.
+    """
+    limit = limit or float(np.abs(values).max(initial=0.0)) or 1.0
     if signed:
         return ScalarMappable(Normalize(-limit, limit), "RdBu_r")
     return ScalarMappable(Normalize(0.0, limit), "YlOrBr")
@@ -47,6 +50,7 @@ def statistic_slices(
     label: str,
     *,
     signed: bool,
+    limit: float | None = None,
 ) -> bytes:
     """A map on axial slices through its voxels, what is significant outlined, as PNG. Left is left, anterior is up.
 
@@ -57,6 +61,7 @@ def statistic_slices(
     affine : (4, 4) voxel indices to mm; slices are cut along the voxel axis that is nearest to inferior–superior.
     label : of the colour bar.
     signed : whether the colours diverge about 0.
+    limit : where they end; None for the map's largest magnitude.
     """
     places, steps = _right_anterior_superior(ijk, affine)
     heights = ijk @ affine[2, :3] + affine[2, 3]
@@ -70,7 +75,7 @@ def statistic_slices(
     height = width * (mosaic.shape[0] * steps[1]) / (mosaic.shape[1] * steps[0])
     figure = Figure(figsize=(width + 0.9, height + 0.2), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    colours = colouring(values, signed=signed)
+    colours = colouring(values, signed=signed, limit=limit)
     axis.set_facecolor(_OUTSIDE)
     axis.imshow(colours.to_rgba(mosaic), aspect=steps[1] / steps[0], interpolation="nearest")
     draw_outline(axis, _outline(outlined))

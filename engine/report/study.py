@@ -35,7 +35,14 @@ def render_study(page: StudyPage) -> str:
 
 
 def _picture(one: Picture) -> dict[str, object]:
-    return {"uri": data_uri(one.png), "caption": one.caption, "alt": one.alt}
+    return {"uri": data_uri(one.png), "caption": one.caption, "alt": one.alt, "width": _width(one.png)}
+
+
+def _width(png: bytes) -> int:
+    """CSS pixels, of which an inch has 96, that a picture is wide on paper."""
+    pixels = int.from_bytes(png[16:20])
+    density = png.find(b"pHYs") + 4  # pixels a metre
+    return round(pixels / (int.from_bytes(png[density : density + 4]) * 0.0254) * 96)
 
 
 def _arm(arm: ArmPage, page: StudyPage) -> dict[str, object]:
@@ -45,7 +52,8 @@ def _arm(arm: ArmPage, page: StudyPage) -> dict[str, object]:
         "measured": arm.measured,
         "headline": words.headline(arm, page),
         "found": any(row.p_arm <= ALPHA for row in arm.rows),
-        "rows": [(_result(row), words.reach(row)) for row in arm.rows],
+        "rows": [(_result(row, same_effect=bool(_effect_name(arm))), words.reach(row)) for row in arm.rows],
+        "effect_name": _effect_name(arm),
         "has_parts": any(row.part for row in arm.rows),
         "pictures": [_picture(one) for one in arm.pictures],
         "reports": arm.reports,
@@ -53,14 +61,20 @@ def _arm(arm: ArmPage, page: StudyPage) -> dict[str, object]:
     }
 
 
-def _result(row: ResultRow) -> tuple[str, ...]:
+def _effect_name(arm: ArmPage) -> str:
+    """That of all rows, or "" where they differ."""
+    names = {row.effect_name for row in arm.rows}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _result(row: ResultRow, *, same_effect: bool) -> tuple[str, ...]:
     """Cells of a row of an arm's table."""
     return (
         row.contrast,
         row.part or "–",
         words.statistic(row),
         row.where or "–",
-        words.effect(row),
+        words.effect(row) if same_effect else f"{row.effect_name} {words.effect(row)}",
         f"{row.n_significant:,} of {row.n_features:,}",
         p_text(row.p_fwe),
         p_text(row.p_arm),
@@ -69,30 +83,30 @@ def _result(row: ResultRow) -> tuple[str, ...]:
     )
 
 
-def _severity(page: SeverityPage) -> list[tuple[tuple[str, ...], bool]]:
-    """Cells of each correlation, and whether it is significant."""
+def _severity(page: SeverityPage) -> list[tuple[tuple[str, ...], str]]:
+    """Cells of each correlation, and "yes" where it is significant."""
     return [
         (
             (
                 row.measure,
                 row.score,
                 str(row.n),
-                words.signed(row.r),
-                "–" if row.low is None or row.high is None else f"{words.signed(row.low)} to {words.signed(row.high)}",
+                words.fixed(row.r),
+                "–" if row.low is None or row.high is None else f"{words.fixed(row.low)} to {words.fixed(row.high)}",
                 p_text(row.p),
                 p_text(row.p_fwe),
                 "yes" if row.p_fwe <= ALPHA else "no",
             ),
-            row.p_fwe <= ALPHA,
+            "yes" if row.p_fwe <= ALPHA else "",
         )
         for row in page.rows
     ]
 
 
-def _adjusted(arm: ArmPage) -> list[tuple[tuple[str, ...], bool]]:
-    """Cells of each result beside the same with severity among the covariates, and whether it holds."""
+def _adjusted(arm: ArmPage) -> list[tuple[tuple[str, ...], str]]:
+    """Cells of each result beside the same with severity among the covariates, and "yes" where it holds."""
     before = {(row.contrast, row.part): row for row in arm.rows}
-    rows: list[tuple[tuple[str, ...], bool]] = []
+    rows: list[tuple[tuple[str, ...], str]] = []
     for after in arm.adjusted:
         main = before.get((after.contrast, after.part))
         if main is None:
@@ -101,11 +115,11 @@ def _adjusted(arm: ArmPage) -> list[tuple[tuple[str, ...], bool]]:
             arm.title,
             after.contrast,
             after.part or "–",
-            words.signed(main.effect),
+            words.fixed(main.effect),
             p_text(main.p_arm),
-            words.signed(after.effect),
+            words.fixed(after.effect),
             p_text(after.p_arm),
             words.robust(main, after),
         )
-        rows.append((cells, main.p_arm <= ALPHA and after.p_arm <= ALPHA))
+        rows.append((cells, "yes" if main.p_arm <= ALPHA and after.p_arm <= ALPHA else ""))
     return rows

@@ -33,7 +33,7 @@ def _measures(page: StudyPage) -> Iterator[str]:
     yield "Measures."
     for arm in page.arms:
         yield f"{arm.title}: {arm.measured}"
-    yield "Measures and groups follow a study of chronic low-back pain (Pain 2025)."
+    yield "The combination of measures is that of a study of chronic low-back pain (Pain 2025)."
 
 
 def _statistics(page: StudyPage) -> Iterator[str]:

@@ -95,6 +95,7 @@ def slices_picture(
     *,
     signed: bool,
     by: str,
+    limit: float | None = None,
 ) -> Picture:
     """A contrast's map on slices.
 
@@ -106,11 +107,12 @@ def slices_picture(
     label : the statistic with its degrees of freedom, e.g. "t (79 df)".
     signed : whether the colours diverge about 0.
     by : what significance goes by: "TFCE", "the largest |t|".
+    limit : where the colours end, for maps that are to be compared; None for the map's largest magnitude.
     """
     affine = voxel_affine(region)
     assert region.ijk is not None
     assert affine is not None
-    drawn = statistic_slices(values, significant, region.ijk, affine, label, signed=signed)
+    drawn = statistic_slices(values, significant, region.ijk, affine, label, signed=signed, limit=limit)
     caption = f"{title}: {label} on axial slices (z in mm; left is left, anterior is up). {_marked(significant, by)}."
     return Picture(drawn, caption, f"Axial slices. {title}: {_range(values, significant, label, 'voxels')}.")
 
@@ -124,9 +126,10 @@ def surfaces_picture(
     *,
     signed: bool,
     by: str,
+    limit: float | None = None,
 ) -> Picture:
     """A contrast's map on thalamic surfaces from four sides; parameters as of `slices_picture`."""
-    drawn = thalamus_surfaces(values, significant, meshes, label, signed=signed)
+    drawn = thalamus_surfaces(values, significant, meshes, label, signed=signed, limit=limit)
     caption = f"{title}: {label} on the surface, from four sides. {_marked(significant, by)}."
     return Picture(drawn, caption, f"Thalamic surfaces. {title}: {_range(values, significant, label, 'vertices')}.")
 

@@ -10,7 +10,7 @@ from thalgpu.engine.report.permute_page import ALPHA
 from thalgpu.engine.report.permute_words import count, p_text, taken
 from thalgpu.engine.report.study_page import ArmPage, ResultRow, StudyPage
 
-REACHES = ("nothing", "its part only", "its arm", "all arms")
+REACHES = ("none", "its part only", "its arm", "all arms")
 """How far a significant result stands up to correction."""
 
 _POWER = 0.8
@@ -41,7 +41,7 @@ def _extent(arm: ArmPage, contrast: str) -> str:
     rows = [row for row in arm.of(contrast) if row.p_arm <= ALPHA]
     if len(rows) > 4:
         return f"{len(rows)} of {len(arm.of(contrast))} parts, the smallest p_arm {p_text(min(r.p_arm for r in rows))}"
-    return listed([f"{f'{row.part} ' if row.part else ''}{_share(row, arm)}" for row in rows])
+    return listed([f"{row.part}{' ' if row.part else ''}{_share(row, arm)}" for row in rows])
 
 
 def _share(row: ResultRow, arm: ArmPage) -> str:
@@ -49,7 +49,8 @@ def _share(row: ResultRow, arm: ArmPage) -> str:
     if row.n_features == 1:
         return f"({p})"
     share = 100 * row.n_significant / row.n_features
-    return f"{row.n_significant:,} of {count(row.n_features, arm.unit)} ({share:.3g} %; {p})"
+    of = f"{row.n_significant:,} of {count(row.n_features, arm.unit)}"
+    return f"{'in ' if row.part else ''}{of} ({share:.3g} %; {p})"
 
 
 def _where(row: ResultRow) -> str:
@@ -85,18 +86,18 @@ def facts(page: StudyPage) -> tuple[tuple[str, str], ...]:
 
 def statistic(row: ResultRow) -> str:
     """E.g. t(79) = −4.21."""
-    return f"{row.statistic}({row.df}) = {signed(row.peak)}"
+    return f"{row.statistic}({row.df}) = {fixed(row.peak)}"
 
 
 def effect(row: ResultRow) -> str:
     """Size with limits where they are known."""
-    limits = "" if row.low is None or row.high is None else f" [{signed(row.low)} to {signed(row.high)}]"
-    return f"{row.effect_name} {signed(row.effect)}{limits}"
+    limits = "" if row.low is None or row.high is None else f" [{fixed(row.low)} to {fixed(row.high)}]"
+    return f"{fixed(row.effect)}{limits}"
 
 
-def signed(value: float) -> str:
-    """Three digits, and a minus sign."""
-    return f"{value:.3g}".replace("-", "−")
+def fixed(value: float) -> str:
+    """Two decimals, and a minus sign."""
+    return f"{value:.2f}".replace("-", "−")
 
 
 def robust(before: ResultRow, after: ResultRow) -> str:
@@ -105,7 +106,7 @@ def robust(before: ResultRow, after: ResultRow) -> str:
         (True, True): "holds",
         (True, False): "no longer significant",
         (False, True): "becomes significant",
-        (False, False): "not significant either way",
+        (False, False): "not significant in either",
     }[before.p_arm <= ALPHA, after.p_arm <= ALPHA]
 
 
@@ -143,8 +144,8 @@ def limits(page: StudyPage) -> Iterator[str]:
         yield f"With this many permutations and arms, p_joint cannot be smaller than {p_text(page.least_p_joint)}."
     if page.adjusted_for:
         yield (
-            f"{listed(page.adjusted_for)} and group go together. A result that is lost with severity among the "
-            "covariates may be due to severity, or to the groups: the data cannot tell them apart."
+            f"Where {listed(page.adjusted_for)} and group go together, a result that is lost with severity among the "
+            "covariates may be due to severity or to the groups: the data cannot tell them apart."
         )
     if page.severity is not None:
         yield "Correlations with severity say nothing of change within a person."

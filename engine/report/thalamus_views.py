@@ -1,7 +1,7 @@
 """The thalamus in space: surfaces and voxels of each hemisphere from four sides."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -13,8 +13,13 @@ from thalgpu.engine.inputs.model import LEFT, RIGHT
 from thalgpu.engine.report.figures import DPI, as_png
 from thalgpu.engine.report.permute_page import Mesh
 from thalgpu.engine.report.slice_figures import colouring
-from thalgpu.engine.report.surface_figures import POLES, VIEWS, draw_surface
+from thalgpu.engine.report.surface_figures import POLES, VIEWS, View, draw_surface
 from thalgpu.engine.report.voxel_surface import voxel_surface
+
+_Row: TypeAlias = Sequence[tuple[Mesh, View]]
+
+_WIDE, _WIDEST = 8.2, 10.4
+"""Inches."""
 
 _SIDES: tuple[tuple[int, Literal["L", "R"]], ...] = ((LEFT, "L"), (RIGHT, "R"))
 
@@ -26,6 +31,7 @@ def thalamus_surfaces(
     label: str,
     *,
     signed: bool,
+    limit: float | None = None,
 ) -> bytes:
     """A map on one or both thalami, a row a hemisphere, from four sides; what is significant outlined, as PNG.
 
@@ -35,11 +41,13 @@ def thalamus_surfaces(
     meshes : one or two surfaces.
     label : of the colour bar.
     signed : whether the colours diverge about 0.
+    limit : where they end; None for the map's largest magnitude.
     """
-    figure, axes = _grid(meshes)
-    colours = colouring(values, signed=signed)
-    for mesh, row in zip(meshes, axes, strict=True):
-        _draw_row(row, mesh, values, significant, colours)
+    rows = [[(mesh, view) for view in (*VIEWS[mesh.hemisphere], *POLES)] for mesh in meshes]
+    figure, axes = _grid(rows, _WIDE)
+    colours = colouring(values, signed=signed, limit=limit)
+    for row, places in zip(rows, axes, strict=True):
+        _draw_row(places, row, values, significant, colours)
     _bar(figure, colours, axes, label)
     return as_png(figure)
 
@@ -51,7 +59,9 @@ def thalamus_voxels(
     affine: NDArray[np.float64],
     hemisphere: NDArray[np.int8],
 ) -> bytes:
-    """Maps of the thalamus' voxels on a smooth surface around them, a row a map and hemisphere, as PNG.
+    """Maps of the thalamus' voxels on a smooth surface around them, a row a map, as PNG.
+
+    Both thalami are seen laterally and medially one by one, and together from above and below.
 
     Parameters
     ----------
@@ -61,41 +71,54 @@ def thalamus_voxels(
     affine : (4, 4) voxel indices to mm.
     hemisphere : (n_voxels,) LEFT or RIGHT; voxels that are neither make a surface of their own.
     """
-    surfaces = [(side, mine, *voxel_surface(ijk[mine], affine)) for side, mine in _parts(hemisphere)]
-    meshes = [
-        (Mesh(coordinates, faces, np.arange(len(coordinates)), side), mine, mean)
-        for side, mine, coordinates, faces, mean in surfaces
-    ]
-    figure, axes = _grid([mesh for mesh, _, _ in meshes] * maps.shape[1])
-    for number, name in enumerate(names):
+    meshes, means, n_vertices = [], [], 0
+    for side, mine in _parts(hemisphere):
+        coordinates, faces, mean = voxel_surface(ijk[mine], affine)
+        meshes.append(Mesh(coordinates, faces, np.arange(len(coordinates)) + n_vertices, side))
+        means.append(mean @ maps[mine])
+        n_vertices += len(coordinates)
+    values, nothing = np.concatenate(means), np.zeros(n_vertices, dtype=bool)
+    together = _together(meshes)
+    row = [(mesh, view) for mesh in meshes for view in VIEWS[mesh.hemisphere]] + [(together, view) for view in POLES]
+    figure, axes = _grid([row] * len(names), _WIDEST if len(meshes) > 1 else _WIDE)
+    for number, (name, places) in enumerate(zip(names, axes, strict=True)):
         limits = np.quantile(maps[:, number], (0.01, 0.99))
         colours = ScalarMappable(Normalize(*limits), "viridis")
-        rows = axes[number * len(meshes) : (number + 1) * len(meshes)]
-        for (mesh, mine, mean), row in zip(meshes, rows, strict=True):
-            _draw_row(row, mesh, mean @ maps[mine, number], np.zeros(len(mesh.features), dtype=bool), colours)
-        _bar(figure, colours, rows, name)
+        _draw_row(places, row, values[:, number], nothing, colours)
+        _bar(figure, colours, places, name)
     return as_png(figure)
 
 
-def _grid(meshes: Sequence[Mesh]) -> tuple[Figure, NDArray[np.object_]]:
-    """Axes, a row a mesh and a column a view; columns as wide as what they show, so that all is of one scale."""
-    spans = np.max([np.ptp(mesh.coordinates, axis=0) for mesh in meshes], axis=0)
-    widths = [spans[1], spans[1], spans[0], spans[0]]
-    height = max(spans[1], spans[2])
-    size = (7.8, 7.2 * height * len(meshes) / sum(widths) + 0.25 * len(meshes))
+def _together(meshes: Sequence[Mesh]) -> Mesh:
+    """Surfaces as one."""
+    starts = np.cumsum([0, *(len(mesh.coordinates) for mesh in meshes[:-1])])
+    return Mesh(
+        np.concatenate([mesh.coordinates for mesh in meshes]),
+        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]),
+        np.concatenate([mesh.features for mesh in meshes]),
+        meshes[0].hemisphere if len(meshes) == 1 else "",
+    )
+
+
+def _grid(rows: Sequence[_Row], inches: float) -> tuple[Figure, NDArray[np.object_]]:
+    """Axes, one a view; columns as wide as what they show, so that all is of one scale."""
+    spans = np.array(
+        [[np.ptp(mesh.coordinates @ np.array(view.axes[:2]).T, axis=0) for mesh, view in row] for row in rows]
+    )
+    widths, height = spans[:, :, 0].max(axis=0), spans[:, :, 1].max()
+    size = (inches, ((inches - 0.8) * height / widths.sum() + 0.3) * len(rows))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    return figure, figure.subplots(len(meshes), 4, squeeze=False, width_ratios=widths)
+    return figure, figure.subplots(*spans.shape[:2], squeeze=False, width_ratios=widths)
 
 
 def _draw_row(
-    row: NDArray[np.object_],
-    mesh: Mesh,
+    places: NDArray[np.object_],
+    row: _Row,
     values: NDArray[np.float64],
     significant: NDArray[np.bool_],
     colours: ScalarMappable,
 ) -> None:
-    """A mesh from all four sides."""
-    for axis, view in zip(row, (*VIEWS[mesh.hemisphere], *POLES), strict=True):
+    for axis, (mesh, view) in zip(places, row, strict=True):
         draw_surface(axis, mesh, view, values, significant, colours)
         side = {"L": "left, ", "R": "right, "}.get(mesh.hemisphere, "") if view in POLES else ""
         axis.set_title(side + view.name, fontsize=8, pad=2)
