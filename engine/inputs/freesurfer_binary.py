@@ -26,6 +26,8 @@ _CURV, _TRIANGLES = b"\xff\xff\xff", b"\xff\xff\xfe"
 _MGH_HEADER = 284
 _MGH_DTYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 _MOST_NAMES = 1 << 16
+_FARTHEST, _FLAT = 1e5, 1e-9
+"""mm from the origin and mm³ of a voxel, beyond which a header is not believed."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,13 @@ def read_mgh(path: Path) -> MghImage:
     if has_geometry == 1:
         geometry = np.frombuffer(header[30:90], ">f4").astype(np.float64)
         zooms, directions, centre = geometry[:3], geometry[3:12].reshape(3, 3).T, geometry[12:]
+    if not (np.abs(np.concatenate([zooms, directions.ravel(), centre])) <= _FARTHEST).all():
+        raise cursor.error("its geometry is not finite or beyond belief")
     affine = np.eye(4)
     affine[:3, :3] = directions * zooms
     affine[:3, 3] = centre - affine[:3, :3] @ (np.array(dims[:3]) / 2)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise cursor.error("its geometry is not finite or not invertible")
+    if abs(np.linalg.det(affine[:3, :3])) < _FLAT:
+        raise cursor.error("its voxels have no volume")
     return MghImage(values[..., 0] if dims[3] == 1 else values, affine, cursor.sha256)
 
 

@@ -18,7 +18,9 @@ _THALAMUS = ("{side}-Thalamus", "{side}-Thalamus-Proper")
 _SIDES: tuple[Side, Side] = ("left", "right")
 _NUCLEUS = re.compile(r"(?P<side>left|right)[-_](?P<name>[A-Za-z][A-Za-z0-9()_-]*)", re.IGNORECASE)
 _SMALLEST_ICV, _LARGEST_ICV = 3e5, 4e6
-_LARGEST_THALAMUS = 5e4
+LARGEST_THALAMUS = 5e4
+"""mm³ of one side; some seven times what people have."""
+
 _THICKEST = 10.0
 
 
@@ -30,7 +32,7 @@ class StatsFile:
     ----------
     path, sha256 : the file.
     measures : name → value of the header's `# Measure` lines, under their short and their long name.
-    rows : structure → column → number.
+    rows : structure → column → number; a column that is NaN or infinite, as curvatures may be, is left out of its row.
     side : hemisphere by the header (`# hemi lh`), or None.
     subject : `# subjectname`, or "".
     """
@@ -67,8 +69,8 @@ def read_stats(path: Path) -> StatsFile:
     Raises
     ------
     InputError
-        With the line: rows that do not fit the columns that the file names, text where a number should be, numbers that
-        are not finite, structures that appear twice, and other files.
+        With the line: rows that do not fit the columns that the file names, text where a number should be, structures
+        that appear twice, and other files.
     """
     text, sha256 = read_text(path)
     header: list[str] = []
@@ -89,7 +91,7 @@ def read_stats(path: Path) -> StatsFile:
             header = rest.split()
         elif keyword in ("hemi", "subjectname", "NRows"):
             said[keyword] = rest.strip()
-    if not header or (not rows and not measures):
+    if not rows and not measures:
         raise InputError(path, "no table of structures", remedy="give a stats file of FreeSurfer")
     if "NRows" in said and said["NRows"] != str(len(rows)):
         raise InputError(path, f"{len(rows)} rows where its header says {quoted(said['NRows'], 20)}", remedy=_AGAIN)
@@ -139,7 +141,7 @@ def thalamus_of(path: Path, volumes: Mapping[str, float]) -> dict[Side, float]:
         value = next((volumes[name] for name in names if name in volumes), None)
         if value is None:
             raise InputError(path, f"no volume of the {side} thalamus", at=names[0], remedy="give aseg.stats")
-        if not 0 < value < _LARGEST_THALAMUS:
+        if not 0 < value < LARGEST_THALAMUS:
             reason = f"{value:g} mm³ is no volume of a thalamus"
             raise InputError(path, reason, at=names[0], remedy="check the segmentation of this person")
         found[side] = value
@@ -177,8 +179,8 @@ def nuclei_of(path: Path, volumes: Mapping[str, float], side: Side | None = None
 def s1_stats(stats: StatsFile, atlas: Atlas) -> dict[str, AreaStats]:
     """Areas of S1 in an `?h.aparc.stats` or `?h.BA_exvivo[.thresh].stats`: "S1", and the atlas's own.
 
-    With the Brodmann areas, S1 is their mean weighted by their numbers of vertices, which is the mean over all vertices
-    as long as the areas do not overlap: those of `.thresh` do not.
+    With the Brodmann areas, S1 is their mean weighted by their numbers of vertices: the mean over all their vertices,
+    since FreeSurfer makes these stats with an annotation, in which no vertex is of two areas.
 
     Raises
     ------
@@ -216,7 +218,7 @@ def require_thickness(path: Path, name: str, value: float) -> float:
 def _area_stats(stats: StatsFile, name: str, row: Mapping[str, float]) -> AreaStats:
     missing = [column for column in ("ThickAvg", "SurfArea", "NumVert") if column not in row]
     if missing:
-        raise InputError(stats.path, f"no column {missing[0]}", remedy="give a stats file of mris_anatomical_stats")
+        raise InputError(stats.path, f"no {missing[0]}", at=name, remedy="check the surfaces of this person")
     if row["NumVert"] <= 0 or row["SurfArea"] <= 0:
         raise InputError(stats.path, "an area without vertices", at=name, remedy="check the surfaces of this person")
     return AreaStats(require_thickness(stats.path, name, row["ThickAvg"]), row["SurfArea"], row["NumVert"])
@@ -225,10 +227,10 @@ def _area_stats(stats: StatsFile, name: str, row: Mapping[str, float]) -> AreaSt
 def _measure(path: Path, at: int, text: str) -> dict[str, float]:
     """`BrainSeg, BrainSegVol, Brain Segmentation Volume, 1169408.0, mm^3` under both of its names."""
     parts = [part.strip() for part in text.split(",")]
-    value = finite_number(parts[-2]) if len(parts) >= 4 else None
-    if value is None:
+    if len(parts) < 4:
         raise InputError(path, f"{quoted(text, 40)} is not a measure", at=at, remedy=_AGAIN)
-    return {parts[0]: value, parts[1]: value}
+    value = _number(path, at, parts[-2])
+    return {} if value is None else {parts[0]: value, parts[1]: value}
 
 
 def _row(path: Path, at: int, cells: list[str], header: list[str]) -> tuple[str, dict[str, float]]:
@@ -237,11 +239,16 @@ def _row(path: Path, at: int, cells: list[str], header: list[str]) -> tuple[str,
         raise InputError(path, reason, at=at, remedy=_AGAIN)
     row = dict(zip(header, cells, strict=True))
     name = row.pop("StructName")
-    numbers = {column: finite_number(cell) for column, cell in row.items()}
-    odd = next((column for column, number in numbers.items() if number is None), None)
-    if odd is not None:
-        raise InputError(path, f"{quoted(row[odd], 20)} under {odd} is not a finite number", at=at, remedy=_AGAIN)
+    numbers = {column: _number(path, at, cell) for column, cell in row.items()}
     return name, {column: number for column, number in numbers.items() if number is not None}
+
+
+def _number(path: Path, at: int, text: str) -> float | None:
+    """A number, None for NaN and infinity; InputError for text."""
+    value = finite_number(text)
+    if value is None and text.lower().lstrip("+-") not in ("nan", "inf"):
+        raise InputError(path, f"{quoted(text, 20)} is not a number", at=at, remedy=_AGAIN)
+    return value
 
 
 def _side_in_name(path: Path) -> Side | None:

@@ -13,8 +13,8 @@ from thalgpu.errors import InputError
 
 _FIRST = {"left": r"[-_]L_Thal_first\.vtk", "right": r"[-_]R_Thal_first\.vtk"}
 _GIFTI = {
-    "left": r"(?:.*_)?hemi-L_(?:.*_)?(?:seg|label|desc)-[Tt]halamus(?:_.*)?\.surf\.gii",
-    "right": r"(?:.*_)?hemi-R_(?:.*_)?(?:seg|label|desc)-[Tt]halamus(?:_.*)?\.surf\.gii",
+    "left": r"(?:.*_)?hemi-L_(?:.*_)?(?:(?:seg|label|desc)-)?[Tt]halamus(?:_.*)?\.surf\.gii",
+    "right": r"(?:.*_)?hemi-R_(?:.*_)?(?:(?:seg|label|desc)-)?[Tt]halamus(?:_.*)?\.surf\.gii",
 }
 _SIDES: tuple[Side, Side] = ("left", "right")
 

@@ -1,5 +1,6 @@
 """Tables of many people's stats, as `asegstats2table` and `aparcstats2table` write them, and CSV exports like them."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from thalgpu.engine.inputs.text_files import numbered_lines, read_text
 from thalgpu.errors import InputError
 
 _AGAIN = "write the table again with asegstats2table or aparcstats2table"
+_MISSING = ("", "n/a", "na", "nan")
 _TEXT_COLUMNS = ("session", "run", "session_id", "run_id", "ses")
 _ENTITY = re.compile(r"(?:^|_)sub-([A-Za-z0-9]+)(?=[_.]|$)")
 _CORNER = re.compile(r"(?P<hemi>[lr]h)\.(?P<parcellation>.+)\.(?P<measure>[a-z]+)")
@@ -35,7 +37,7 @@ class StatsTable:
     labels : first cell of each row, as it is written.
     lines : number of each row's line (of its column, in a transposed table).
     columns : names of structures or areas, as they are written.
-    values : (n_rows, n_columns) float64, finite.
+    values : (n_rows, n_columns) float64; NaN where a cell is empty or n/a.
     measure : "volume", "thickness", "area" …, or "" where the table does not say.
     side : hemisphere of all columns, or None.
     """
@@ -52,11 +54,14 @@ class StatsTable:
     def row(self, participant_id: str) -> dict[str, float]:
         """Column → number of one person, whose row is called `01`, `sub-01`, `sub-01_ses-…` or a path that ends so.
 
+        Columns without a number are left out.
+
         InputError when no row or several are the person's.
         """
         mine = [k for k, label in enumerate(self.labels) if person_of(label) == participant_id]
         if len(mine) == 1:
-            return dict(zip(self.columns, self.values[mine[0]].tolist(), strict=True))
+            numbers = zip(self.columns, self.values[mine[0]].tolist(), strict=True)
+            return {name: value for name, value in numbers if not math.isnan(value)}
         if mine:
             found = listed(quoted(self.labels[k], 40) for k in mine)
             reason = f"{len(mine)} rows of sub-{participant_id}: {found}"
@@ -79,7 +84,7 @@ def read_stats_table(path: Path) -> StatsTable:
     Raises
     ------
     InputError
-        With the line: rows of unequal length, cells that are no finite number, columns that appear twice.
+        With the line: rows of unequal length, text where a number should be, columns that appear twice.
     """
     text, sha256 = read_text(path)
     lines = numbered_lines(text)
@@ -150,6 +155,8 @@ def s1_of_tables(tables: Sequence[StatsTable], participant_id: str, atlas: Atlas
         wanted = {name: of for name, of in names.items() if of is not None and of[0].atlas == atlas}
         row = table.row(participant_id) if wanted else {}
         for name, (area, side, measure) in wanted.items():
+            if name not in row:
+                continue
             if measure == "thickness":
                 require_thickness(table.path, name, row[name])
             found.setdefault(side, {}).setdefault(area.area, {})[measure] = row[name]
@@ -213,7 +220,7 @@ def _n_structures(names: Iterable[str]) -> int:
 
 
 def _number(path: Path, at: int, cell: str) -> float:
-    value = finite_number(cell)
+    value = math.nan if cell.lower() in _MISSING else finite_number(cell)
     if value is None:
         raise InputError(path, f"{quoted(cell, 30)} is not a finite number", at=at, remedy=_AGAIN)
     return value

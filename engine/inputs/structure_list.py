@@ -182,7 +182,8 @@ def _from_table(path: Path, lines: Sequence[Line], places: _Places) -> tuple[lis
             _require_agreement(found[label], files, line, problems)
             continue
         wrong = {name: absent(file, folder=name == "freesurfer_dir") for name, file in files.items()}
-        problems += [Problem(line.number, f"{name}: {reason}") for name, reason in wrong.items() if reason]
+        remedy = "correct the path; relative paths start at the list's folder"
+        problems += [Problem(line.number, f"{name}: {reason}", remedy) for name, reason in wrong.items() if reason]
         found[label] = places.fill(StructureSubject(label, line.number, **files), problems, header)
     if not found and not problems:
         raise InputError(path, "the table has a header but no row", at=lines[0].number, remedy="write one row a person")
@@ -211,10 +212,14 @@ def _require_agreement(
 
 
 def _files_given_twice(subjects: Sequence[StructureSubject]) -> list[Problem]:
-    """A file of two people would count one person's brain twice."""
+    """A file of two people would count one person's brain twice, one of two sides one side."""
     owner: dict[Path, StructureSubject] = {}
     problems = []
     for subject in subjects:
+        for left, right in ((subject.mesh_left, subject.mesh_right), (subject.thickness_left, subject.thickness_right)):
+            if left is not None and left == right and not left.name.endswith(".nii"):
+                reason = f"{left.name} of sub-{subject.participant_id} is given for both hemispheres"
+                problems.append(Problem(subject.line, reason, "name one file a hemisphere"))
         for file in {getattr(subject, name) for name in FILES} - {None}:
             other = owner.setdefault(file, subject)
             if other is not subject:

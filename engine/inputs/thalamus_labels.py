@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.checked import read_nifti
 from thalgpu.engine.inputs.freesurfer_binary import read_mgh
+from thalgpu.engine.inputs.freesurfer_stats import LARGEST_THALAMUS
 from thalgpu.engine.inputs.gifti import Side
 from thalgpu.errors import InputError
 
@@ -45,7 +46,7 @@ def read_thalamus_labels(path: Path) -> ThalamusLabels:
     Raises
     ------
     InputError
-        For an unsound image, values that are no labels, and an image that lacks one of the two.
+        For an unsound image, one that lacks one of the two labels, and volumes that no thalamus has.
     """
     if path.name.lower().endswith((".mgz", ".mgh")):
         mgh = read_mgh(path)
@@ -61,8 +62,13 @@ def read_thalamus_labels(path: Path) -> ThalamusLabels:
     if missing:
         reason = f"no voxel of label {LABELS[missing[0]]}, the {missing[0]} thalamus"
         raise InputError(path, reason, remedy="give an aseg, or FIRST's …_all_fast_firstseg.nii.gz")
-    voxel = float(abs(np.linalg.det(affine[:3, :3])))
+    with np.errstate(all="ignore"):
+        voxel = float(abs(np.linalg.det(affine[:3, :3])))
     volumes = {side: float(np.count_nonzero(mask)) * voxel for side, mask in masks.items()}
+    for side, volume in volumes.items():
+        if not 0 < volume < LARGEST_THALAMUS:
+            reason = f"a {side} thalamus of {volume:g} mm³, with voxels of {voxel:g} mm³"
+            raise InputError(path, reason, remedy="check the image and the affine in its header")
     return ThalamusLabels(path, sha256, masks, affine, volumes)
 
 

@@ -75,13 +75,12 @@ def read_thickness_map(path: Path, side: Side) -> ThicknessMap:
         image = read_gifti(path)
         require_side(path, image.structure, side)
         _require_one(path, len(image.arrays))
-        values, sha256 = image.arrays[0].astype(np.float64).ravel(), image.sha256
+        values, sha256 = _one_axis(path, image.arrays[0]).astype(np.float64), image.sha256
     elif name.endswith((".nii", ".nii.gz")):
         values, sha256 = _cifti_row(path, side)
     elif name.endswith((".mgh", ".mgz")):
         mgh = read_mgh(path)
-        _require_one(path, 1 if mgh.values.ndim == 3 else mgh.values.shape[3])
-        values, sha256 = mgh.values.astype(np.float64).ravel(order="F"), mgh.sha256
+        values, sha256 = _one_axis(path, mgh.values).astype(np.float64), mgh.sha256
     else:
         values, sha256 = read_morph(path)
     known = np.isfinite(values)
@@ -104,7 +103,7 @@ def read_s1_parcels(path: Path, side: Side, atlas: Atlas) -> S1Parcels:
         image = read_gifti(path)
         require_side(path, image.structure, side)
         _require_one(path, len(image.arrays))
-        labels, names, sha256 = image.arrays[0].ravel(), image.labels, image.sha256
+        labels, names, sha256 = _one_axis(path, image.arrays[0]), image.labels, image.sha256
     elif path.name.lower().endswith((".nii", ".nii.gz")):
         labels, names, sha256 = _cifti_labels(path, side)
     else:
@@ -179,6 +178,13 @@ def _hemisphere(path: Path, columns: Any, side: Side) -> tuple[NDArray[np.int64]
         raise InputError(path, f"no map of the {side} cortex", at="XML", remedy="give a dscalar.nii of the cortex")
     part = np.flatnonzero(columns.name == structure)
     return columns.vertex[part].astype(np.int64), part, int(columns.nvertices[structure])
+
+
+def _one_axis(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+    """The values of a surface, whose other axes have length 1."""
+    if values.size != max(values.shape):
+        raise InputError(path, f"shape {values.shape} where one value a vertex is expected", remedy="keep one map")
+    return values.ravel()
 
 
 def _require_one(path: Path, n_maps: int) -> None:

@@ -21,6 +21,8 @@ _DTYPES = {
     "vtktypeint32": "i4", "vtktypeint64": "i8", "vtkidtype": "i8",
 }  # fmt: skip
 _TOKEN = re.compile(rb"\S+")
+_LONGEST_NUMBER = 64
+"""Bytes; longer ones would make an array of all numbers as wide."""
 
 
 def read_vtk(path: Path) -> Mesh:
@@ -79,7 +81,7 @@ class _File:
             raise self._error("no DATASET POLYDATA", "line 4")
 
     def points(self) -> NDArray[np.float64]:
-        """The section POINTS, before which nothing but FIELD-less headers may stand."""
+        """The section POINTS, which comes first."""
         self._expect("POINTS")
         n_points, kind = self._count(), self._word().lower()
         if kind not in ("float", "double"):
@@ -143,6 +145,8 @@ class _File:
         if len(tokens) != count:
             raise self._error(f"{len(tokens)} of the {count} numbers that are claimed", at, "copy the file again")
         try:
+            if any(len(token) > _LONGEST_NUMBER or b"_" in token for token in tokens):
+                raise ValueError("not a number")
             values = np.array(tokens, dtype="S").astype(np.float64)
         except ValueError as error:
             raise self._error("text among the numbers", at) from error
