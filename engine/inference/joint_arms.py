@@ -90,9 +90,17 @@ class JointArms:
 
     @property
     def least_p_joint(self) -> float:
-        """The smallest `p_joint` there can be: every arm has a permutation that is its most extreme, so that it is
-        about the number of arms over n_perm where they are independent."""
-        return float(np.searchsorted(self.smallest_arm, self.smallest_arm[0], side="right")) / self.n_perm
+        """The smallest `p_joint` that there can be, in any arm."""
+        return min(self.least_p_joint_of(arm.name) for arm in self.arms)
+
+    def least_p_joint_of(self, arm: str) -> float:
+        """The smallest `p_joint` that a feature of an arm can have: about its parts times the arms, over n_perm.
+
+        Each part has a permutation that is its most extreme, and each arm as many of equal rank. With 6 arms, one of
+        them of 3 contrasts of 4 gradients, that one needs 1,440 permutations to reach .05, and should have several
+        times as many.
+        """
+        return float(self.p_joint(arm, 1 / self.n_perm))
 
     def _arm(self, name: str) -> Arm:
         found = next((arm for arm in self.arms if arm.name == name), None)
@@ -138,7 +146,7 @@ def join_arms(arms: Sequence[Arm]) -> JointArms:
     assumed about how they depend on each other: the smallest p is compared with smallest p of the same permutations
     (Westfall and Young 1993, Resampling-based multiple testing; Tippett's combination: Winkler et al. 2016,
     doi:10.1002/hbm.23115, whose NPC combines evidence at a place where this corrects for several). Ties count against
-    the hypothesis, so that few permutations make p larger and never too small (`JointArms.least_p_joint`). PALM's
+    the hypothesis, so that few permutations make p too large and never too small (`JointArms.least_p_joint`). PALM's
     `-corrmod` takes the maximum of the statistics themselves, which must be alike in scale and smoothness.
     """
     n_perm = _check(arms)
