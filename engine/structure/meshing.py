@@ -42,28 +42,24 @@ def mesh_of_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple[
     Lewiner et al. 2003, doi:10.1080/10867651.2003.10487582. The mask is smoothed by a Gaussian of one voxel first, and
     the level taken is the one that as many voxels exceed as the mask has: the volume stays.
     """
-    whole = _largest_part(mask)
-    n_voxels = int(whole.sum())
-    if n_voxels < _FEWEST_VOXELS:
-        raise NumericsError(
-            f"{n_voxels} connected voxels are no surface", remedy="give a label image that holds the thalamus"
-        )
-    box = ndimage.find_objects(whole.astype(np.int8))[0]
-    pad = int(np.ceil(4 * SMOOTHING_VOXELS)) + 1
-    smooth = ndimage.gaussian_filter(np.pad(whole[box].astype(np.float64), pad), SMOOTHING_VOXELS)
-    level = float(np.partition(smooth.ravel(), -n_voxels)[-n_voxels])
-    start = np.array([axis.start for axis in box]) - pad
+    voxels = voxels_of_mask(mask)
+    start = voxels.min(axis=0) - (int(np.ceil(4 * SMOOTHING_VOXELS)) + 1)
+    field = np.zeros(voxels.max(axis=0) - 2 * start + voxels.min(axis=0) + 1)
+    field[tuple((voxels - start).T)] = 1.0
+    smooth = ndimage.gaussian_filter(field, SMOOTHING_VOXELS)
+    level = float(np.partition(smooth.ravel(), -len(voxels))[-len(voxels)])
     return _surface(smooth, level, start, affine)
 
 
 def mesh_of_average(
-    masks: Sequence[tuple[NDArray[np.bool_], NDArray[np.float64]]],
+    places: Sequence[NDArray[np.float64]], voxel_volumes: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The surface of the average of many masks, a template that favours no subject and no order of them.
 
     Parameters
     ----------
-    masks : one (mask, affine) a subject, as `mesh_of_mask` takes them.
+    places : (n_voxels, 3) mm of each subject's voxels, as `voxels_of_mask` finds them.
+    voxel_volumes : mm³ of a voxel of each.
 
     Returns
     -------
@@ -71,44 +67,37 @@ def mesh_of_average(
 
     Notes
     -----
-    The masks' largest parts are put upon each other by their centroids and averaged on a grid of 1.5 mm; the template
-    encloses the mean volume.
+    The masks are put upon each other by their centroids and averaged on a grid of 1.5 mm; the template encloses the
+    mean volume.
     """
-    points = [_points_of(mask, affine) for mask, affine in masks]
-    reach = max(float(np.abs(own).max()) for own, _, _ in points) + 6 * AVERAGE_SPACING_MM
-    half = int(np.ceil(reach / AVERAGE_SPACING_MM))
+    centroids = [own.mean(axis=0) for own in places]
+    reach = max(float(np.abs(own - centre).max()) for own, centre in zip(places, centroids, strict=True))
+    half = int(np.ceil(reach / AVERAGE_SPACING_MM)) + 6
     density = np.zeros([2 * half + 1] * 3)
-    for own, _, voxel_volume in points:
-        places = np.rint(own / AVERAGE_SPACING_MM).astype(np.int64) + half
-        np.add.at(density, tuple(places.T), voxel_volume / AVERAGE_SPACING_MM**3 / len(points))
+    for own, centre, volume in zip(places, centroids, voxel_volumes, strict=True):
+        at = np.rint((own - centre) / AVERAGE_SPACING_MM).astype(np.int64) + half
+        np.add.at(density, tuple(at.T), volume / AVERAGE_SPACING_MM**3 / len(places))
     # a voxel of the average is filled by several of the mask, or some are missed by a coarse one: smoothing evens that
     smooth = ndimage.gaussian_filter(density, SMOOTHING_VOXELS)
-    n_voxels = max(1, round(float(np.mean([len(own) * volume for own, _, volume in points])) / AVERAGE_SPACING_MM**3))
+    volume = float(np.mean([len(own) * one for own, one in zip(places, voxel_volumes, strict=True)]))
+    n_voxels = max(1, round(volume / AVERAGE_SPACING_MM**3))
     level = float(np.partition(smooth.ravel(), -n_voxels)[-n_voxels])
     affine = np.diag([*[AVERAGE_SPACING_MM] * 3, 1.0])
-    affine[:3, 3] = np.mean([centroid for _, centroid, _ in points], axis=0)
+    affine[:3, 3] = np.mean(centroids, axis=0)
     return _surface(smooth, level, np.full(3, -half), affine)
 
 
-def _points_of(
-    mask: NDArray[np.bool_], affine: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """(n_voxels, 3) mm from the centroid, the centroid, and the volume of a voxel."""
-    places = np.argwhere(_largest_part(mask)) @ affine[:3, :3].T + affine[:3, 3]
-    if len(places) < _FEWEST_VOXELS:
-        raise NumericsError(f"{len(places)} connected voxels are no surface")
-    centroid = places.mean(axis=0)
-    return places - centroid, centroid, float(abs(np.linalg.det(affine[:3, :3])))
-
-
-def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest of the parts whose voxels share faces; the first of equals."""
+def voxels_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n_voxels, 3) indices of the largest part whose voxels share faces; NumericsError for fewer than 27."""
     parts, n_parts = ndimage.label(mask)
-    if n_parts == 0:
-        return np.zeros_like(mask)
-    sizes = np.bincount(parts.ravel())[1:]
-    largest: NDArray[np.bool_] = parts == 1 + int(np.argmax(sizes))
-    return largest
+    # the first of equally large ones
+    largest = 1 + int(np.argmax(np.bincount(parts.ravel(), minlength=2)[1:])) if n_parts else 1
+    found = np.argwhere(parts == largest)
+    if len(found) < _FEWEST_VOXELS:
+        raise NumericsError(
+            f"{len(found)} connected voxels are no surface", remedy="give a label image that holds the thalamus"
+        )
+    return found
 
 
 def _surface(

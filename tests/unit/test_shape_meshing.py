@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from thalgpu.engine.structure.mesh_geometry import outward_normals, signed_volume
-from thalgpu.engine.structure.meshing import mesh_of_average, mesh_of_mask
+from thalgpu.engine.structure.meshing import mesh_of_average, mesh_of_mask, voxels_of_mask
 from thalgpu.engine.structure.registration import register_template
 from thalgpu.errors import NumericsError, UsageError
 
@@ -55,11 +55,12 @@ def test_islands_are_left_out_and_specks_refused():
 
 def test_the_average_has_the_mean_volume_and_no_favourite():
     masks = [_ellipsoid(RADII * scale, shift=(scale, 0.0, 0.0)) for scale in (0.9, 1.0, 1.1)]
-    vertices, faces = mesh_of_average(masks)
+    places = [voxels_of_mask(mask) @ affine[:3, :3].T + affine[:3, 3] for mask, affine in masks]
+    vertices, faces = mesh_of_average(places, [1.0] * 3)
     mean = np.mean([mask.sum() for mask, _ in masks])
     assert signed_volume(vertices, faces) == pytest.approx(mean, rel=0.02)
     np.testing.assert_allclose(vertices.mean(axis=0), [1.0, 0, 0], atol=0.2)  # mm; a grid of 1.5 mm
-    np.testing.assert_allclose(mesh_of_average(masks[::-1])[0], vertices, atol=1e-9)
+    np.testing.assert_allclose(mesh_of_average(places[::-1], [1.0] * 3)[0], vertices, atol=1e-9)
 
 
 @pytest.mark.parametrize(
