@@ -155,6 +155,8 @@ def _print_result(result: "CompareResult", *, as_json: bool) -> None:
     ]
     columns = ["comparison", "map", "significant", "smallest p_fwe", "95 % limits", "error ≤ (SD)", "verified"]
     print_table("Comparisons", columns, cells)
+    for remark in result.warnings:
+        print_line(f"warning: {remark}")
     print_line(f"{result.n_blocks} blocks ({result.n_skipped} verified, not computed again), {result.seconds:.1f} s")
     print_line(f"results: {result.out}   report: {result.out / 'report.html'}")
     if as_json:

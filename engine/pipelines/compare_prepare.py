@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.comparison.blocks import Study
+from thalgpu.engine.comparison.covariates import covariate_remarks
 from thalgpu.engine.comparison.direct import solve_direct
 from thalgpu.engine.comparison.labels import Comparison, comparisons
 from thalgpu.engine.comparison.pilot import Choice, choose_path
@@ -117,6 +118,7 @@ def prepare_compare(request: CompareRequest) -> ComparePrepared:
     with collect_remarks() as remarks:
         groups, told = _groups(request, files)
     chosen = _comparisons(request, groups)
+    about = [] if groups.covariates is None else list(covariate_remarks(chosen, groups.covariates))
     plan = plan_compare(
         n_subjects=len(groups.ids),
         n_voxels=max(n_voxels_of(next(iter(one.records.values()))) for one in files),
@@ -129,7 +131,7 @@ def prepare_compare(request: CompareRequest) -> ComparePrepared:
     with threadpool_limits(1):
         embeddings = tuple(_embedded(request, one, groups, chosen) for one in files)
     words = [one.permutations.description for one in chosen if one.permutations.n_perm < 20]
-    return ComparePrepared(groups, embeddings, plan, (*remarks, *told, *words))
+    return ComparePrepared(groups, embeddings, plan, (*remarks, *told, *about, *words))
 
 
 def _groups(request: CompareRequest, files: tuple[AffinityFiles, ...]) -> tuple[Groups, tuple[str, ...]]:
