@@ -33,7 +33,7 @@ def shared_elements(regions: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
 
     Parameters
     ----------
-    regions : numbers of each region's elements, none negative; elements of different grids have different numbers.
+    regions : numbers of each region's elements, at least one region; elements of different grids have different ones.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def shared_elements(regions: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
         Symmetric, True on the diagonal.
     """
     owners = np.repeat(np.arange(len(regions)), [len(elements) for elements in regions])
-    numbers = np.unique(np.concatenate(regions), return_inverse=True)[1] if regions else owners
-    held = csr_array((np.ones(len(owners), dtype=np.int64), (owners, numbers)))
+    found, columns = np.unique(np.concatenate(regions), return_inverse=True)
+    held = csr_array((np.ones(len(owners), dtype=np.int64), (owners, columns)), shape=(len(regions), len(found)))
     shared: NDArray[np.bool_] = (held @ held.T).toarray() > 0
     np.fill_diagonal(shared, True)
     return shared

@@ -5,6 +5,7 @@ kept: memory grows with the regions, not with the image. A CIFTI dtseries lies g
 read in blocks of them; a functional GIFTI holds one array a volume.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,8 @@ def _from_surfaces(run: Run, region: Region, grid: SurfaceGrid, n_volumes: int, 
     ):
         image = read_gifti(path, vertices=vertices, n_vertices=n_vertices)
         digests[path] = image.sha256
-        columns = [array.reshape(len(vertices), -1) for array in image.arrays]
+        # not -1: of no vertices at all it cannot be worked out
+        columns = [array.reshape(len(vertices), math.prod(array.shape[1:])) for array in image.arrays]
         with np.errstate(over="ignore", invalid="ignore"):
             half = np.concatenate(columns, axis=1).T.astype(np.float32)
         if len(half) != n_volumes:

@@ -1,6 +1,7 @@
 """The seeds of a connectivity run: thalamus, nuclei and regions that the user names, each whole and by hemisphere."""
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from thalgpu.engine.inputs.region_files import read_label_image
 from thalgpu.engine.inputs.region_parts import region_from_labels, region_key, without_elements
 from thalgpu.engine.inputs.regions import read_region
 from thalgpu.engine.pipelines.nuclei import match_nuclei
-from thalgpu.errors import InputError, UsageError
+from thalgpu.errors import InputError, ThalgpuWarning, UsageError
 
 THALAMUS = "thalamus"
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9]*")
@@ -63,6 +64,9 @@ def find_seeds(thalamus: Region, cortex: Region, *, nuclei: Region | None, named
     layers = _with_halves(_as_seeds(thalamus, np.zeros(len(thalamus.flat), dtype=np.int32), (THALAMUS,)))
     if nuclei is not None:
         matched = match_nuclei(nuclei, thalamus)
+        if absent := [name for i, name in enumerate(nuclei.names) if not (matched.nucleus == i).any()]:
+            what = f"no voxel of the thalamus lies in {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}"
+            warnings.warn(f"{what}, which is no seed", ThalgpuWarning, stacklevel=3)
         layers += _with_halves(_as_seeds(thalamus, matched.nucleus, _labels(nuclei)))
     for name, text in named:
         region = _read_seed(text, thalamus, cortex)
