@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from thalgpu import __version__
-from thalgpu.cli import bench, compare, connectivity, doctor, gradients, permute, simulate
+from thalgpu.cli import bench, compare, connectivity, doctor, gradients, permute, simulate, structure, study
 from thalgpu.cli._console import print_error, print_json
 from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.errors import ThalgpuError
@@ -24,6 +24,8 @@ app.command("gradients")(gradients.gradients)
 app.command("permute")(permute.permute)
 app.command("compare")(compare.compare)
 app.command("connectivity")(connectivity.connectivity)
+app.command("structure")(structure.structure)
+app.command("study")(study.study)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)

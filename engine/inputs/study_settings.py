@@ -72,6 +72,7 @@ STUDY: Mapping[str, Mapping[str, Setting]] = {
         "score_column": Setting("text"),
         "control_column": Setting("text"),
         "control_value": Setting("text"),
+        "unclear": Setting("text", "leave-out", ("leave-out", "neuropathic", "non-neuropathic")),
     },
     "design": {
         "covariates": Setting("texts", ()),
@@ -100,7 +101,8 @@ ARMS: Mapping[str, Mapping[str, Setting]] = {
     "thickness": {
         "freesurfer": Setting("file"),
         "aparc_tables": Setting("files", ()),
-        "s1": Setting("text", None, ("aparc", "ba", "glasser")),
+        "s1": Setting("text", "aparc", ("aparc", "ba", "glasser")),
+        "s1_labels": Setting("region"),
     },
     "shape": {
         "freesurfer": Setting("file"),
@@ -116,7 +118,7 @@ ARMS: Mapping[str, Mapping[str, Setting]] = {
         **{name: setting for name, setting in _of_options().items() if name in CleaningOptions.__dataclass_fields__},
         "atlas": Setting("region"),
         "seeds": Setting("regions", ()),
-        "test": Setting("texts", ("table",)),
+        "test": Setting("texts", ("connectivity",)),
         **_TEST,
     },
     "group_gradients": {

@@ -1,0 +1,210 @@
+"""Who takes part in a study: groups, covariates, and who has every measure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from thalgpu.engine.clinical.groups import GroupNames, controls, groups_from_score
+from thalgpu.engine.clinical.thresholds import SCORES
+from thalgpu.engine.inference.table_design import MISSING
+from thalgpu.engine.inference.words import listed
+from thalgpu.engine.inputs.design_table import DesignTable, read_design_table
+from thalgpu.engine.inputs.study_file import StudyFile
+from thalgpu.engine.outputs.sidecars import write_table
+from thalgpu.errors import InputError
+
+FEWEST = 2
+"""People that a group needs."""
+
+
+@dataclass(frozen=True)
+class People:
+    """Who is tested, and who is not.
+
+    Attributes
+    ----------
+    table : their rows of the table of participants, in its order.
+    groups : names, in the study's order.
+    group_of : participant → group.
+    covariates : columns of `table` that are in the design.
+    grouped : how they were put into groups, a line each.
+    excluded : participant → why not; people of other groups are not among them.
+    """
+
+    table: DesignTable
+    groups: tuple[str, ...]
+    group_of: Mapping[str, str]
+    covariates: tuple[str, ...]
+    grouped: tuple[str, ...]
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Participants without "sub-"."""
+        return self.table.ids
+
+    @property
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """How many are in each group."""
+        members = list(self.group_of.values())
+        return tuple((group, members.count(group)) for group in self.groups)
+
+
+def read_people(study: StudyFile) -> People:
+    """Everybody with a group and a value of every covariate.
+
+    Raises
+    ------
+    InputError
+        For columns and groups that do not exist, and, with `missing = "error"`, for a gap.
+    """
+    table = read_design_table(study.study["participants"])
+    _require_columns(study, table)
+    labels, grouped = _groups(study, table)
+    order = study.groups["order"] or tuple(dict.fromkeys(label for label in labels.values() if label))
+    for name in order:
+        if name not in labels.values():
+            raise study.error("groups", "order", f"nobody is in the group {name!r}", f"there are {_known(labels)}")
+    excluded = {}
+    for participant, label in labels.items():
+        if label is not None and label not in order:
+            continue
+        gaps = ["clear group"] * (label is None) + [
+            name
+            for name in (*study.design["covariates"], *study.design["blocks"])
+            if table.columns[name][table.ids.index(participant)].lower() in MISSING
+        ]
+        if gaps:
+            excluded[participant] = f"no value of {listed(gaps)}"
+    if excluded and study.design["missing"] == "error":
+        first, reason = next(iter(excluded.items()))
+        raise InputError(
+            table.path, f"sub-{first} has {reason}", remedy='fill it, or set missing = "drop" in the study file'
+        )
+    group_of = {one: label for one, label in labels.items() if label and label in order and one not in excluded}
+    return _large_enough(
+        People(_rows_of(table, group_of), tuple(order), group_of, study.design["covariates"], grouped, excluded)
+    )
+
+
+def with_measures(people: People, measured: Mapping[str, Sequence[str]], failures: Mapping[str, str]) -> People:
+    """Those of whom there is every measure: one permutation set needs one list of people.
+
+    Parameters
+    ----------
+    measured : what was measured, in words → participants who have it.
+    failures : participant → what went wrong, where it is known.
+    """
+    excluded = dict(people.excluded)
+    for one in people.ids:
+        lacking = [words for words, ids in measured.items() if one not in ids]
+        if lacking:
+            excluded[one] = failures.get(one) or f"not in the results of {listed(lacking)}"
+    group_of = {one: group for one, group in people.group_of.items() if one not in excluded}
+    return _large_enough(replace(people, table=_rows_of(people.table, group_of), group_of=group_of, excluded=excluded))
+
+
+def only(people: People, chosen: Collection[str]) -> People:
+    """Some of the people; InputError where a group is left with fewer than `FEWEST`."""
+    group_of = {one: group for one, group in people.group_of.items() if one in chosen}
+    return _large_enough(replace(people, table=_rows_of(people.table, group_of), group_of=group_of))
+
+
+def write_design(path: Path, people: People, icv: Mapping[str, float] | None, scores: Sequence[str]) -> None:
+    """The table that all arms are tested with: group, covariates, icv where it is known, and scores."""
+    rows = []
+    for position, one in enumerate(people.ids):
+        names = dict.fromkeys((*people.covariates, *scores))
+        row: dict[str, object] = {"participant_id": f"sub-{one}", "group": people.group_of[one]}
+        row |= {name: people.table.columns[name][position] for name in names if name != "group"}
+        if icv is not None:
+            row["icv"] = icv[one]
+        rows.append(row)
+    write_table(path, list(rows[0]), rows)
+
+
+def write_excluded(path: Path, people: People) -> None:
+    """Who is not tested, and why."""
+    rows = [{"participant_id": f"sub-{one}", "reason": reason} for one, reason in people.excluded.items()]
+    write_table(path, ["participant_id", "reason"], rows)
+
+
+def _rows_of(table: DesignTable, chosen: Collection[str]) -> DesignTable:
+    return table.rows([row for row, one in enumerate(table.ids) if one in chosen])
+
+
+def _large_enough(people: People) -> People:
+    for name, size in people.sizes:
+        if size < FEWEST:
+            why = next(iter(people.excluded.items()), None)
+            raise InputError(
+                people.table.path,
+                f"{size or 'nobody'} of group {name!r} has every measure and value",
+                remedy=f"sub-{why[0]}: {why[1]}" if why else "leave the group out of [groups] order",
+            )
+    return people
+
+
+def _require_columns(study: StudyFile, table: DesignTable) -> None:
+    by_score = study.groups["score"] is not None
+    named = {**study.groups, "score_column": study.groups["score_column"] or study.groups["score"]}
+    wanted = {
+        "groups": ("score_column", "control_column") if by_score else ("column",),
+        "design": ("covariates", "blocks"),
+        "clinical": ("table", "severity", "sensitivity"),
+    }
+    for section, settings in wanted.items():
+        for setting in settings:
+            value = (named if section == "groups" else getattr(study, section))[setting]
+            for name in (value,) if isinstance(value, str) else value or ():
+                if name not in table.columns:
+                    raise study.error(
+                        section,
+                        setting,
+                        f"{table.path.name} has no column {name!r}",
+                        f"there are {', '.join(table.columns)}",
+                    )
+
+
+def _known(labels: Mapping[str, str | None]) -> str:
+    return ", ".join(sorted({label for label in labels.values() if label}))
+
+
+def _groups(study: StudyFile, table: DesignTable) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Participant → group, None where there is no value; and how it was done."""
+    if study.groups["score"] is not None:
+        return _graded(study, table)
+    column = study.groups["column"]
+    cells = table.columns[column]
+    labels = {one: None if cell.lower() in MISSING else cell for one, cell in zip(table.ids, cells, strict=True)}
+    return labels, (f"the column {column} of {table.path.name}",)
+
+
+def _graded(study: StudyFile, table: DesignTable) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Groups from a clinical score and a column that says who has no pain."""
+    settings = study.groups
+    for name in ("control_column", "control_value"):
+        if settings[name] is None:
+            raise study.error(
+                "groups", "score", f"{name} is missing", "say which column tells who has no pain, and how"
+            )
+    score = SCORES[settings["score"]]
+    names = GroupNames()
+    if settings["order"]:
+        if len(settings["order"]) != 3:
+            remedy = "name three: with a neuropathic component, without one, without pain"
+            raise study.error("groups", "order", "groups from a score are three", remedy)
+        names = GroupNames(*settings["order"])
+    column = settings["score_column"] or score.name
+    found = groups_from_score(
+        score,
+        table.columns[column],
+        controls(
+            table.columns[settings["control_column"]], table.ids, settings["control_column"], settings["control_value"]
+        ),
+        table.ids,
+        names=names,
+        unclear="unclear" if settings["unclear"] == "leave-out" else settings["unclear"],
+        missing="drop",
+    )
+    return dict(zip(table.ids, found.labels, strict=True)), (found.words, *found.remarks)
