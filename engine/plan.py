@@ -88,13 +88,7 @@ def plan_gradients(
     worker_bytes = (
         INTERPRETER_BYTES + 8 * volume_bytes + max(series, series // 2 + TILE_BYTES + matrices) + connectivity
     )
-    allowed = memory if memory is not None else int(0.9 * available_memory())
-    fitting = allowed // worker_bytes
-    if fitting < 1:
-        raise ResourceError(
-            f"one subject needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
-            remedy="raise --memory, use a parcellation as --cortex, or a machine with more memory",
-        )
+    allowed, fitting = subjects_that_fit(worker_bytes, memory)
     projections = n_targets if "projections" in options.keep else 0
     maps = 4 * options.n_components * 3 * (n_voxels + projections)
     part_bytes = 2 * n_voxels**2 + connectivity + maps + 2**16
@@ -116,6 +110,21 @@ def plan_gradients(
         memory_bytes=allowed,
         disk_bytes=n_subjects * n_parts * part_bytes,
     )
+
+
+def subjects_that_fit(worker_bytes: int, memory: int | None) -> tuple[int, int]:
+    """Bytes allowed (`memory`, or 90 % of what is free now), and how many subjects at a time that is enough for.
+
+    ResourceError when not even one fits.
+    """
+    allowed = memory if memory is not None else int(0.9 * available_memory())
+    fitting = allowed // worker_bytes
+    if fitting < 1:
+        raise ResourceError(
+            f"one subject needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
+            remedy="raise --memory, use a parcellation as --cortex, or a machine with more memory",
+        )
+    return allowed, fitting
 
 
 @dataclass(frozen=True)

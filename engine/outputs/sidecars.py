@@ -13,6 +13,9 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from thalgpu import __version__
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.errors import ThalgpuError
@@ -90,6 +93,31 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
         raise ValueError(f"no columns are called {sorted(unknown)}")
     lines = [columns, *([_cell(row.get(name), path, name) for name in columns] for row in rows)]
     write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+
+
+def write_measures(
+    path: Path, participants: Sequence[str], columns: Sequence[str], values: NDArray[np.float64]
+) -> None:
+    """Write a table of `participant_id` and numbers, for tens of thousands of columns; numbers to 8 digits.
+
+    Parameters
+    ----------
+    participants : (n_subjects,) without "sub-".
+    columns : (n_columns,) names.
+    values : (n_subjects, n_columns).
+
+    Raises
+    ------
+    ResourceError, ThalgpuError
+        As `write_table`.
+    """
+    if not np.isfinite(values).all():
+        raise ThalgpuError("a table holds NaN or Inf and is not written", where=str(path))
+    rows = [
+        "\t".join((f"sub-{participant}", *map("{:.8g}".format, row.tolist())))
+        for participant, row in zip(participants, values, strict=True)
+    ]
+    write_text(path, "\n".join(("\t".join(("participant_id", *columns)), *rows)) + "\n")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

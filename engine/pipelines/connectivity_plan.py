@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from thalgpu.engine.machine import usable_cores
-from thalgpu.engine.plan import INTERPRETER_BYTES, available_memory, format_bytes
-from thalgpu.errors import ResourceError
+from thalgpu.engine.plan import INTERPRETER_BYTES, subjects_that_fit
 
 _BLOCK_BYTES = 64 * 2**20
 """Work space of correlations, whose blocks have a fixed size, and of one compressed map."""
@@ -64,13 +63,7 @@ def plan_connectivity(
     series = n_timepoints * n_elements * (4 + 4 + 8)  # as read, cleaned, and one float64 block in between
     numbers = 8 * (n_seeds * n_targets + 2 * n_regions**2)
     worker_bytes = INTERPRETER_BYTES + _BLOCK_BYTES + 8 * volume_bytes + series + 2 * numbers + 3 * map_bytes
-    allowed = memory if memory is not None else int(0.9 * available_memory())
-    fitting = allowed // worker_bytes
-    if fitting < 1:
-        raise ResourceError(
-            f"one subject needs {format_bytes(worker_bytes)} of memory, {format_bytes(allowed)} are allowed",
-            remedy="raise --memory, use a parcellation as --cortex, or a machine with more memory",
-        )
+    allowed, fitting = subjects_that_fit(worker_bytes, memory)
     n_pairs = n_regions * (n_regions - 1) // 2
     cells = n_seeds * n_parcels + (n_pairs if matrix else 0)
     record = 4 * n_seeds * n_targets + 8 * n_regions**2 + 2**16

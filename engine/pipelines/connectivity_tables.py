@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.outputs.sidecars import write_table
+from thalgpu.engine.outputs.sidecars import write_measures
 from thalgpu.engine.pipelines.connectivity_prepare import ConnectivityPrepared
 from thalgpu.engine.pipelines.connectivity_stage import ConnectivityTask, read_regions
 
@@ -48,12 +48,8 @@ def write_tables(
             path.unlink(missing_ok=True)
             continue
         columns = [f"{prepared.regions[first]}__{prepared.regions[second]}" for first, second in pairs]
-        rows = [
-            {"participant_id": f"sub-{task.subject.participant_id}"}
-            | dict(zip(columns, z[tuple(pairs.T)].tolist(), strict=True))
-            for task, (z, _) in zip(finished, loaded, strict=True)
-        ]
-        write_table(path, ["participant_id", *columns], rows)
+        values = np.stack([z[tuple(pairs.T)] for z, _ in loaded])
+        write_measures(path, [task.subject.participant_id for task in finished], columns, values)
         tables[name] = path
     return tables, _left_out(prepared, finished, [covered for _, covered in loaded])
 
