@@ -17,7 +17,7 @@ from thalgpu.engine.inference.words import quoted
 from thalgpu.engine.inputs.checked import read_bytes
 from thalgpu.engine.inputs.map_neighbours import Mesh
 from thalgpu.engine.inputs.text_files import numbered_lines, read_text
-from thalgpu.engine.inputs.vtk_mesh import checked_triangles
+from thalgpu.engine.inputs.vtk_mesh import as_float64, checked_triangles
 from thalgpu.errors import InputError
 
 _AGAIN = "copy the file again, or run FreeSurfer again"
@@ -56,7 +56,7 @@ def read_morph(path: Path) -> tuple[NDArray[np.float64], str]:
     n_vertices, _, per_vertex = cursor.integers(3)
     if per_vertex != 1:
         raise cursor.error(f"{per_vertex} values a vertex where one is expected")
-    values = cursor.array(n_vertices, ">f4").astype(np.float64)
+    values = as_float64(cursor.array(n_vertices, ">f4"))
     cursor.finish()
     if not np.isfinite(values).all():
         raise cursor.error("values that are NaN or Inf")
@@ -117,7 +117,7 @@ def read_surface(path: Path) -> Mesh:
     for _ in range(2):  # who made it and when, then an empty line
         cursor.line()
     n_vertices, n_faces = cursor.integers(2)
-    points = cursor.array(3 * n_vertices, ">f4").astype(np.float64).reshape(n_vertices, 3)
+    points = as_float64(cursor.array(3 * n_vertices, ">f4")).reshape(n_vertices, 3)
     faces = checked_triangles(path, cursor.array(3 * n_faces, ">i4").reshape(n_faces, 3), points)
     return Mesh(path, faces, points, "", cursor.sha256)
 
@@ -130,10 +130,10 @@ def read_mgh(path: Path) -> MghImage:
     if version != 1 or kind not in _MGH_DTYPES or min(dims) < 1:
         raise cursor.error(f"not an MGH image (version {version}, shape {tuple(dims)}, type {kind})")
     dtype = np.dtype(_MGH_DTYPES[kind])
-    values = cursor.array(math.prod(dims), dtype.str).reshape(dims, order="F")
+    values = cursor.array(math.prod(dims), dtype.str).astype(dtype.newbyteorder("=")).reshape(dims, order="F")
     zooms, directions, centre = np.ones(3), np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), np.zeros(3)
     if has_geometry == 1:
-        geometry = np.frombuffer(header[30:90], ">f4").astype(np.float64)
+        geometry = as_float64(np.frombuffer(header[30:90], ">f4"))
         zooms, directions, centre = geometry[:3], geometry[3:12].reshape(3, 3).T, geometry[12:]
     if not (np.abs(np.concatenate([zooms, directions.ravel(), centre])) <= _FARTHEST).all():
         raise cursor.error("its geometry is not finite or beyond belief")

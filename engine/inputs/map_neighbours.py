@@ -47,7 +47,8 @@ def read_mesh(path: Path) -> Mesh:
             reason = f"{len(arrays)} arrays of intent {name} where a mesh has one of three columns"
             raise InputError(path, reason, remedy="give a .surf.gii file")
         found[name] = arrays[0]
-    points, triangles = found["POINTSET"].astype(np.float64), found["TRIANGLE"]
+    with np.errstate(invalid="ignore"):  # a signalling NaN, refused below as any other
+        points, triangles = found["POINTSET"].astype(np.float64), found["TRIANGLE"]
     if not np.isfinite(points).all():
         raise InputError(path, "coordinates that are NaN or Inf", at="POINTSET", remedy="write the mesh again")
     if triangles.dtype.kind not in "iu" or triangles.min() < 0 or triangles.max() >= len(points):

@@ -76,5 +76,4 @@ def _voxels(values: NDArray[Any], label: int) -> NDArray[np.bool_]:
     """Where a label is; scaled or floating values may be off a whole number by a little."""
     if values.dtype.kind in "iu":
         return np.asarray(values == label)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(values - label) <= _ROUNDING)
+    return np.asarray((values >= label - _ROUNDING) & (values <= label + _ROUNDING))

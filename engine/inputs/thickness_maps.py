@@ -14,6 +14,7 @@ from thalgpu.engine.inputs.cifti import is_cifti, read_cifti
 from thalgpu.engine.inputs.freesurfer_binary import read_annotation, read_mgh, read_morph
 from thalgpu.engine.inputs.gifti import Side, read_gifti, require_side
 from thalgpu.engine.inputs.s1_names import AREAS, S1, Atlas, s1_area
+from thalgpu.engine.inputs.vtk_mesh import as_float64
 from thalgpu.errors import InputError
 
 _THINNEST, _THICKEST = -0.1, 10.0
@@ -75,12 +76,12 @@ def read_thickness_map(path: Path, side: Side) -> ThicknessMap:
         image = read_gifti(path)
         require_side(path, image.structure, side)
         _require_one(path, len(image.arrays))
-        values, sha256 = _one_axis(path, image.arrays[0]).astype(np.float64), image.sha256
+        values, sha256 = as_float64(_one_axis(path, image.arrays[0])), image.sha256
     elif name.endswith((".nii", ".nii.gz")):
         values, sha256 = _cifti_row(path, side)
     elif name.endswith((".mgh", ".mgz")):
         mgh = read_mgh(path)
-        values, sha256 = _one_axis(path, mgh.values).astype(np.float64), mgh.sha256
+        values, sha256 = as_float64(_one_axis(path, mgh.values)), mgh.sha256
     else:
         values, sha256 = read_morph(path)
     known = np.isfinite(values)
@@ -148,7 +149,7 @@ def _cifti_row(path: Path, side: Side) -> tuple[NDArray[np.float64], str]:
     _require_one(path, image.matrix.shape[0])
     vertices, part, n_vertices = _hemisphere(path, image.axes[1], side)
     values = np.full(n_vertices, np.nan)
-    values[vertices] = image.matrix[0, part]
+    values[vertices] = as_float64(image.matrix[0, part])
     return values, image.sha256
 
 

@@ -49,6 +49,12 @@ def read_vtk(path: Path) -> Mesh:
     return Mesh(path, checked_triangles(path, triangles, points), points, "", content.sha256)
 
 
+def as_float64(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers of a file in double precision; NumPy warns of a signalling NaN, which the caller refuses as any NaN."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
+
+
 def checked_triangles(path: Path, triangles: NDArray[Any], points: NDArray[np.float64]) -> NDArray[np.int64]:
     """Triangles whose three vertices exist and differ, of points that are finite; InputError otherwise."""
     if not np.isfinite(points).all():
@@ -86,7 +92,7 @@ class _File:
         n_points, kind = self._count(), self._word().lower()
         if kind not in ("float", "double"):
             raise self._error(f"points of type {quoted(kind, 20)}, not float or double", "POINTS")
-        return self._numbers(3 * n_points, _DTYPES[kind], "POINTS").astype(np.float64).reshape(n_points, 3)
+        return as_float64(self._numbers(3 * n_points, _DTYPES[kind], "POINTS")).reshape(n_points, 3)
 
     def triangles(self) -> NDArray[np.int64]:
         """The section POLYGONS: `3 a b c` a row, or the offsets and the connectivity of version 5.1."""

@@ -72,6 +72,7 @@ def damaged(sound: bytes) -> st.SearchStrategy[bytes]:
     at = st.integers(0, len(sound))
     lies = [
         b"-9e99",
+        b"\x7f\xa0\x00\x01",
         b"nan",
         b"inf",
         b"99999999999",
