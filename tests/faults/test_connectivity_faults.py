@@ -25,11 +25,9 @@ def cohort(tmp_path_factory):
     )
 
 
-@pytest.fixture
-def request_(cohort, tmp_path):
+def make_request(cohort):
     return ConnectivityRequest(
         cohort.list_file,
-        out=tmp_path / "out",
         thalamus=str(cohort.thalamus[0]),
         cortex=str(cohort.folder / "cortex_parcels.nii.gz"),
         seed=(f"S1={cohort.folder / 'cortex_parcels.nii.gz'}:1,2,51",),
@@ -37,6 +35,19 @@ def request_(cohort, tmp_path):
         matrix=False,
         workers=1,
     )
+
+
+@pytest.fixture
+def request_(cohort, tmp_path):
+    return replace(make_request(cohort), out=tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cohort, tmp_path_factory):
+    """What a run without any fault writes."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    run_connectivity(replace(make_request(cohort), out=out))
+    return results(out)
 
 
 def results(out):
@@ -123,7 +134,7 @@ def test_nobody_that_can_be_used_raises_the_reason(request_):
     assert not run_connectivity(request_).failures, "options can be mended after a run in which all failed"
 
 
-def test_signal_stops_in_order_and_a_later_run_ends_in_the_same_bytes(request_, tmp_path):
+def test_signal_stops_in_order_and_a_later_run_ends_in_the_same_bytes(request_, undisturbed):
     def interrupt(event):
         if event.kind == "step" and event.done == 1:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -133,14 +144,10 @@ def test_signal_stops_in_order_and_a_later_run_ends_in_the_same_bytes(request_, 
     assert not stopped.tables
     assert len(list(request_.out.glob("sub-*"))) == 1
     assert run_connectivity(request_).interrupted is None
-    whole = replace(request_, out=tmp_path / "whole")
-    run_connectivity(whole)
-    assert results(request_.out) == results(whole.out)
+    assert results(request_.out) == undisturbed
 
 
-def test_crash_between_maps_and_record_is_mended(request_, tmp_path, monkeypatch):
-    whole = replace(request_, out=tmp_path / "whole")
-    run_connectivity(whole)
+def test_crash_between_maps_and_record_is_mended(request_, undisturbed, monkeypatch):
     with monkeypatch.context() as patch:
 
         def full(*arguments, **named):
@@ -151,7 +158,7 @@ def test_crash_between_maps_and_record_is_mended(request_, tmp_path, monkeypatch
             run_connectivity(request_)
     assert list(request_.out.rglob("*_boldmap.nii.gz")), "maps come before the record that vouches for them"
     run_connectivity(request_)
-    assert results(request_.out) == results(whole.out)
+    assert results(request_.out) == undisturbed
 
 
 def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkeypatch):
