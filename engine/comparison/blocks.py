@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.comparison.direct import solve_direct
-from thalgpu.engine.comparison.exact import solve_exact
+from thalgpu.engine.comparison.exact import LEAST_SINGLE, SMALL, TOLERANCE, solve_exact
 from thalgpu.engine.comparison.labels import Comparison, residual_weights
 from thalgpu.engine.comparison.model import Recipe, Solutions
 from thalgpu.engine.comparison.pooled import Pooled
@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 
 TIE = 1e-6
 """Statistics that fall short of the observed one by less than this part of it are equal: so exact are solvers."""
+
+EXACT = 0.15
+"""Part of `eig_tol` that exact solutions may be off by as estimated: they are off by a third of that or less."""
 
 CLOSE = 0.01
 """Distance to the next eigenvalue, as part of the eigenvalue, below which components of a group may have mixed."""
@@ -86,12 +89,13 @@ class Study:
     def allowed(self, number: int) -> Floats:
         """(n_components,) largest error of a comparison's maps, root mean square over voxels, that may be left.
 
-        It is small beside the null SD of the map, and beside that of the range, which errs by two voxels' errors.
+        It is small beside the null SD of the map, and beside that of the range: the errors of two voxels make 1.4 times
+        that of the map, and the estimates are twice too large.
         """
         n_components = self.template.shape[1]
         place = SCALARS.index("range") * n_components
         ranges = self.number_spreads[number][place : place + n_components]
-        return np.asarray(self.eig_tol * np.minimum(self.spreads[number], ranges / np.sqrt(2)))
+        return np.asarray(self.eig_tol * np.minimum(self.spreads[number], ranges))
 
     def standardised(self, number: int, part: Part, magnitudes: Floats) -> Floats:
         """What is maximised of a comparison's features of a part: maps as they are, numbers in null SDs.
@@ -237,7 +241,19 @@ def _refined(study: Study, rows: Floats, start: Solutions) -> Solutions:
     """The exact path from reduced solutions on."""
     if study.pooled is None:
         raise UsageError("the exact path needs what all means have in common")
-    return solve_exact(study.stack, study.pooled, rows, start)
+    if len(study.template) <= SMALL:
+        return solve_exact(study.stack, study.pooled, rows, start)
+    return solve_exact(study.stack, study.pooled, rows, start, tolerance=_enough(study))
+
+
+def _enough(study: Study) -> Floats:
+    """(n_components,) angles of vectors with which no statistic is off by more than `EXACT` of what is allowed."""
+    sizes = np.sqrt((study.template**2).mean(axis=0))
+    angles = []
+    for number, comparison in enumerate(study.comparisons):
+        together = 2.0 if comparison.is_pair else (len(comparison.groups) - 1) ** -0.5  # as `_map_errors` has it
+        angles.append(EXACT * study.allowed(number) / (together * sizes))
+    return np.asarray(np.clip(np.min(angles, axis=0), LEAST_SINGLE, 10 * TOLERANCE))
 
 
 def _replaced(solved: Solutions, rows: NDArray[np.int64], others: Solutions) -> Solutions:

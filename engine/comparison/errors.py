@@ -15,7 +15,7 @@ MIXED = 0.3
 """How much of the largest possible coupling two vectors have through what they lack outside of the basis. What they
 lack points in hardly related directions: on the same cohorts never more than .17 of it, .04 in 99 of 100 pairs."""
 
-LEFT = 0.75
+LEFT = 0.6
 """Part of a step inside of the pooled basis that it is wrong by: it knows of the pooled operator there, not of the
 mean's own."""
 
@@ -65,26 +65,25 @@ def reduced_errors(sines: Floats, residuals: Floats, lambdas: Floats, tail: floa
     return np.asarray(np.minimum(np.sqrt(outside**2 + mixed**2 + left_over**2), 1))
 
 
-def checked_errors(within: Floats, without: Floats, lambdas: Floats, tail: float, spread: float) -> Floats:
+def checked_errors(within: Floats, without: Floats, lambdas: Floats, tail: float, spread: Floats) -> Floats:
     """Angles of vectors after the step T R, T = (λ − N₀)⁻¹, from the length of the step.
 
     Parameters
     ----------
-    within, without : (m,) lengths of its parts inside and outside of the pooled basis.
-    lambdas : (m,), descending.
-    tail, spread : as of `reduced_errors`, for this mean.
+    within, without : (n_sets, m) lengths of its parts inside and outside of the pooled basis.
+    lambdas, tail, spread : as of `reduced_errors`.
 
     Returns
     -------
-    (m,)
+    (n_sets, m)
         Of the part outside, spread / (λ − tail) is left; of the part inside, `LEFT` of it. Two vectors turn towards
         each other by their coupling through the step, as far as that is wrong, over their gap.
     """
-    outside = without * spread / (lambdas - tail)
+    outside = without * spread[:, None] / (lambdas - tail)
     inside = LEFT * within
     left = np.hypot(outside, inside)
     couplings = np.sqrt(2 * np.hypot(within, without) * left * np.abs(lambdas))
-    turned = mixing(couplings[None], lambdas[None])[0]
+    turned = mixing(couplings, lambdas)
     return np.asarray(np.minimum(np.hypot(left, turned), 1))
 
 

@@ -1,10 +1,10 @@
 """Components of many weighted means by iteration on the means themselves, until the residuals are small.
 
-K_w is formed for a batch of weights by one matrix product with the packed stack. The reduced solution is the start.
-Each round solves the problem inside a block of vectors U (Rayleigh–Ritz), takes the residuals R = N U − U Λ of the
-symmetric operator N = M_w^-½ K_w M_w^-½, and adds T R to the block, where T is (λ − N₀)⁻¹ of the pooled operator in its
-own basis (Davidson 1975, doi:10.1016/0021-9991(75)90065-0). The last T R is added without a product of
-its own.
+The reduced solution is the start. Each round solves the problem inside a block of vectors U (Rayleigh–Ritz), takes the
+residuals R = N U − U Λ of the symmetric operator N = M_w^-½ K_w M_w^-½, and adds T R to the block, where T is
+(λ − N₀)⁻¹ of the pooled operator in its own basis (Davidson 1975, doi:10.1016/0021-9991(75)90065-0). The last T R is
+added without a product of its own. Most means need a single round, for which rows of K_w are used up as they are
+formed; for those that need more K_w is formed again, and kept.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from thalgpu.engine.comparison.errors import checked_errors, tail_spread
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.engine.comparison.reduced import SPARE, solve_reduced
+from thalgpu.engine.comparison.rounds import ROUNDING, STORED, corrected, first_round, towards
 from thalgpu.engine.comparison.triangles import empty_slabs, fill_slabs, order_of
 from thalgpu.errors import NumericsError
 from thalgpu.kernels.small_eigen import ritz_pairs
@@ -34,19 +35,12 @@ MAX_ROUNDS = 200
 """Smooth affinities take a few; where eigenvalues lie in the noise of rough ones, some thirty."""
 LEAST_SINGLE = 1e-5
 """Tolerance from which on single precision is enough."""
-STORED = 1e-7
-"""Rounding errors of a vector that is stored in float32."""
-ROUNDING = 50
-"""Rounding errors of a vector that is iterated, in units of eps."""
 MARGIN = 1.25
-"""What calibrated errors are larger than the largest that was seen: among the vectors of one component they differ little,
-by a fifth."""
+"""What calibrated errors are larger than the largest that was seen: those of one component differ by a fifth."""
 _SHIFTS = (0.0, 0.25, 0.5)
 """Places of μ between the mean of the eigenvalues outside of the basis and the largest that are tried."""
 _MOST, _BYTES = 64, 2**30
 """Means held at once, at most."""
-_LEAST_DISTANCE = 0.3
-"""As in `thalgpu.kernels.small_eigen`."""
 
 
 def solve_exact(
@@ -55,7 +49,7 @@ def solve_exact(
     weights: NDArray[np.float64],
     start: Solutions | None = None,
     *,
-    tolerance: float | None = None,
+    tolerance: float | NDArray[np.float64] | None = None,
 ) -> Solutions:
     """Leading components of weighted mean affinities, iterated until each residual is small.
 
@@ -67,7 +61,7 @@ def solve_exact(
     weights : (n_sets, n_subjects) float64
         Each row sums to 1; entries may be negative.
     start : what `solve_reduced` made of the same weights; it is called where this is left out.
-    tolerance : float, optional
+    tolerance : float or (n_components,), optional
         Largest accepted error of a vector, see `Notes`; `TOLERANCE` where it is left out, and `FINE` up to 512 voxels.
 
     Returns
@@ -86,19 +80,27 @@ def solve_exact(
     Products and sums are in float32 where the tolerance allows, in float64 below 1e-5.
     """
     n = order_of(stack)
-    tolerance = tolerance or (FINE if n <= SMALL else TOLERANCE)
+    if tolerance is None:
+        tolerance = FINE if n <= SMALL else TOLERANCE
     start = solve_reduced(pooled, weights) if start is None else start
     dtype = _precision(tolerance)
-    size = max(1, min(_MOST, _BYTES // (n * (n + 1) // 2 * dtype.itemsize)))
-    solutions = Solutions.empty(len(weights), n, pooled.recipe.n_components, dtype)
     inside = pooled.basis * np.sqrt(pooled.metric).astype(np.float32)[:, None]
-    slabs = empty_slabs(min(size, len(weights)), n, dtype)
-    for first in range(0, len(weights), size):
-        batch = weights[first : first + size]
-        fill_slabs(slabs, stack, batch, self_loops=pooled.recipe.self_loops)
-        for which, one in enumerate(batch):
-            place = slice(first + which, first + which + 1)
-            _solve(partial(slabs.times, which), pooled, inside, one, start[place], tolerance, solutions[place])
+    if dtype == np.float32:
+        solutions = first_round(stack, pooled, inside, weights, start)
+        left = np.flatnonzero((solutions.errors > tolerance).any(axis=1))
+        start = solutions
+    else:
+        solutions, left = Solutions.empty(len(weights), n, pooled.recipe.n_components, dtype), np.arange(len(weights))
+    size = max(1, min(_MOST, _BYTES // (n * (n + 1) // 2 * dtype.itemsize)))
+    slabs = empty_slabs(min(size, len(left)), n, dtype)
+    for first in range(0, len(left), size):
+        batch = left[first : first + size]
+        fill_slabs(slabs, stack, weights[batch], self_loops=pooled.recipe.self_loops)
+        for which, number in enumerate(batch):
+            place = slice(number, number + 1)
+            _solve(
+                partial(slabs.times, which), pooled, inside, weights[number], start[place], tolerance, solutions[place]
+            )
     return solutions
 
 
@@ -150,7 +152,7 @@ def _solve(
     inside: NDArray[np.float32],
     weights: NDArray[np.float64],
     start: Solutions,
-    tolerance: float,
+    tolerance: float | NDArray[np.float64],
     solution: Solutions,
 ) -> None:
     """One set of weights, into its place.
@@ -167,13 +169,13 @@ def _solve(
     root = np.sqrt(require_positive(images[:, 0] + constant * degrees) / first)
     trivial = root * first
     unit, scale = (trivial / np.linalg.norm(trivial)).astype(dtype), root.astype(dtype)[:, None]
-    spread = float(tail_spread(weights[None], pooled.lambdas[-1], pooled.tail)[0])
+    spread = pooled.caution * tail_spread(weights[None], pooled.lambdas[-1], pooled.tail)
     space, image = _without(unit, trial[:, 1:] * scale), _without(unit, images[:, 1:] / scale)
     for _ in range(MAX_ROUNDS):
         lambdas, space, image = _ritz(space, image, k + SPARE)
         residual = image - space * lambdas.astype(dtype)
-        step, within, without = _towards(residual, lambdas, inside, pooled)
-        errors = checked_errors(within, without, lambdas, pooled.tail, spread)[:k]
+        steps, within, without = towards(residual[None], lambdas[None], inside, pooled)
+        step, errors = steps[0], checked_errors(within, without, lambdas[None], pooled.tail, spread)[0, :k]
         if (errors <= tolerance).all():
             break
         step = _without(unit, step)
@@ -184,8 +186,8 @@ def _solve(
         image = np.column_stack([image, _without(unit, times(step / scale) / scale)])
     else:
         raise NumericsError(f"no convergence: errors of {errors.max():.1e} after {MAX_ROUNDS} rounds")
-    lambdas, turn = _corrected(lambdas, residual, step)
-    solution.lambdas[0], solution.roots[0] = lambdas[:k], root
+    (found,), (turn,) = corrected(lambdas[None], residual[None], step[None])
+    solution.lambdas[0], solution.roots[0] = found[:k], root
     solution.vectors[0] = _without(unit, (space + step) @ turn[:, :k].astype(dtype))
     solution.totals[0] = (weights @ pooled.diagonals / root**2).sum() - 1
     solution.errors[0] = np.hypot(errors, STORED + ROUNDING * float(np.finfo(dtype).eps))
@@ -193,8 +195,8 @@ def _solve(
     write_gradients(solution, trivial[None], pooled.recipe)
 
 
-def _precision(tolerance: float) -> np.dtype[Any]:
-    return np.dtype(np.float32 if tolerance >= LEAST_SINGLE else np.float64)
+def _precision(tolerance: float | NDArray[np.float64]) -> np.dtype[Any]:
+    return np.dtype(np.float32 if np.min(tolerance) >= LEAST_SINGLE else np.float64)
 
 
 def _ritz(space: Floats, image: Floats, most: int) -> tuple[NDArray[np.float64], Floats, Floats]:
@@ -203,30 +205,6 @@ def _ritz(space: Floats, image: Floats, most: int) -> tuple[NDArray[np.float64],
     values, turn = ritz_pairs(((projected + projected.T) / 2)[None], gram[None])
     leading = turn[0, :, :most].astype(space.dtype)
     return values[0, :most], space @ leading, image @ leading
-
-
-def _towards(
-    residual: Floats, lambdas: NDArray[np.float64], inside: NDArray[np.float32], pooled: Pooled
-) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
-    """(λ − N₀)⁻¹ R, by eigenvalue in the pooled basis and by their mean outside of it, and how long both parts are."""
-    distance = lambdas - pooled.lambdas[:, None]
-    distance = np.copysign(np.maximum(np.abs(distance), _LEAST_DISTANCE * np.abs(lambdas)), distance)
-    above = lambdas - pooled.tail
-    parts = inside.T @ residual.astype(np.float32)
-    turned = inside @ (parts * (1 / distance - 1 / above).astype(np.float32))
-    step: Floats = residual * (1 / above).astype(residual.dtype) + turned
-    outside = (residual**2).sum(axis=0) - (parts**2).sum(axis=0)
-    return step, np.linalg.norm(parts / distance, axis=0), np.sqrt(np.maximum(outside, 0)) / above
-
-
-def _corrected(
-    lambdas: NDArray[np.float64], residual: Floats, step: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rayleigh–Ritz for vectors plus a step T R, with what N makes of the step taken from (λ − N) T R ≈ R."""
-    towards, square = (residual.T @ step).astype(np.float64), (step.T @ step).astype(np.float64)
-    projected = np.diag(lambdas) + towards + lambdas[:, None] * square
-    values, turn = ritz_pairs(((projected + projected.T) / 2)[None], (np.eye(len(square)) + square)[None])
-    return values[0], turn[0]
 
 
 def _without(unit: Floats, vectors: Floats) -> Floats:

@@ -160,7 +160,7 @@ def _stepped(
     m = images.shape[2] - 1
     columns = np.empty((*root.shape, 2 * m + 1), dtype=np.float32)
     columns[:, :, 0] = trivial / np.linalg.norm(trivial, axis=1, keepdims=True)
-    _side_by_side(images, trial, root.astype(np.float32), columns)
+    side_by_side(images, trial, root.astype(np.float32), columns)
     lambdas, turn, sines = stepped_pairs(columns, tail)
     return Block(
         lambdas=lambdas,
@@ -203,7 +203,7 @@ def stepped_pairs(columns: NDArray[np.float32], tail: float) -> tuple[Floats, Fl
 
 
 @compiled
-def _side_by_side(
+def side_by_side(
     images: NDArray[np.float32], trial: NDArray[np.float32], root: NDArray[np.float32], columns: NDArray[np.float32]
 ) -> None:
     """All columns of `columns` but the first: images over the root, then the trial vectors times it."""

@@ -147,6 +147,6 @@ def test_estimates_grow_with_what_is_lacking():
     assert (less < more).all()
     left_over = reduced_errors(lacking, np.full((1, 3), 0.01), lambdas, 0.05, np.array([0.02]))
     assert (left_over > more).all()
-    one = checked_errors(np.full(3, 1e-3), np.full(3, 1e-3), lambdas[0], 0.05, 0.02)
-    two = checked_errors(np.full(3, 2e-3), np.full(3, 1e-3), lambdas[0], 0.05, 0.02)
+    one = checked_errors(np.full((1, 3), 1e-3), np.full((1, 3), 1e-3), lambdas, 0.05, np.array([0.02]))
+    two = checked_errors(np.full((1, 3), 2e-3), np.full((1, 3), 1e-3), lambdas, 0.05, np.array([0.02]))
     assert (one < two).all()
