@@ -61,7 +61,7 @@ class Choice:
     @property
     def cost(self) -> str:
         """In words."""
-        solved = f", {self.exact_share:.0%} of the groups solved exactly" if self.path == "reduced" else ""
+        solved = f", {100 * self.exact_share:.0f} % of the groups solved exactly" if self.path == "reduced" else ""
         once = "observed groups and verification" if self.path == "reduced" else "observed groups"
         return (
             f"{1000 * self.seconds:.1f} ms a permutation of all comparisons on one core{solved}; "
@@ -166,9 +166,10 @@ def _shares_in_words(tried: list[tuple[int, float]], *, exact: bool) -> str:
     """How many of the pilot's permutations were above the tolerance with each basis, and what becomes of them."""
     *before, (rank, share) = tried
     become = "so all are solved exactly" if exact else "and such ones are solved exactly"
-    others = ", ".join(f"{other:.0%} with {size}" for size, other in before)
+    others = ", ".join(f"{100 * other:.0f} % with {size}" for size, other in before)
     smaller = f" ({others})" if others else ""
-    return f"{share:.0%} of the pilot's permutations are above eig_tol with a basis of {rank}, {become}{smaller}"
+    above = f"{100 * share:.0f} % of the pilot's permutations have an estimated error above eig_tol"
+    return f"{above} with a basis of {rank}, {become}{smaller}"
 
 
 def _calibration_weights(study: Study) -> Floats:

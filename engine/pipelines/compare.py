@@ -140,7 +140,7 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
         return result
 
     def _verified(self, embedded: Embedded, path: Path, number: int) -> Verified | None:
-        """Largest errors of a random sample against the exact path, 0 where all took that; None after a signal."""
+        """Errors of a random sample against the exact path, 0 where all took that; None after a signal."""
         if embedded.study.path != "reduced":
             return verify(embedded.study, number, embedded.study.options.seed)
         for outcome in self.workers.run(run_verify_task, [VerifyTask(path, embedded.key, number)]):

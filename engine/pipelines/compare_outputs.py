@@ -57,7 +57,7 @@ class ComparisonResult:
     embedded, number : which.
     parts : p-values of maps and numbers.
     blocks : what all permutations left behind.
-    verified : largest errors of the reduced path over a random sample; zeros on the other paths.
+    verified : errors of the reduced path in a random sample; zeros on the other paths.
     angles : (n_components, n_components) principal angles of a pair's groups as they are, as `principal_angles` has
         them; None of all groups.
     """
@@ -142,7 +142,7 @@ def summary_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
 
 def number_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
     """A line a component and number: difference of eigenvalues, explained variance, range, subspaces."""
-    for part, errors in zip(one.numbers, one.verified.numbers, strict=True):
+    for part, errors, largest in zip(one.numbers, one.verified.numbers, one.verified.largest, strict=True):
         for i, value in enumerate(part.maps["stat"]):
             yield {
                 "comparison": one.comparison.name,
@@ -154,6 +154,7 @@ def number_rows(one: ComparisonResult) -> Iterator[dict[str, Any]]:
                 "p_fwe": float(part.maps["p_fwe"][i]),
                 "p_fdr": float(part.maps["p_fdr"][i]),
                 "error_verified": float(errors[i]),
+                "error_largest": float(largest[i]),
             }
 
 

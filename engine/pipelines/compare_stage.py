@@ -54,7 +54,7 @@ def run_compare_task(task: CompareTask) -> Path:
 
 
 def run_verify_task(task: VerifyTask) -> Verified:
-    """Largest errors over a sample of the permutations, in null SDs."""
+    """Errors in a sample of the permutations, in null SDs."""
     with threadpool_limits(1):
         study = _study(task.study, task.study_key)
         return verify(study, task.number, study.options.seed)

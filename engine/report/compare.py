@@ -65,6 +65,7 @@ def _section(one: ComparisonPage) -> dict[str, object]:
             (i + 1, [cell for number in one.numbers for cell in _number_cells(number, i)])
             for i in range(len(one.components))
         ],
+        "angle_columns": ["components", *(f"angle {i + 1}" for i in range(len(one.components)))],
         "angles": [] if one.angles is None else [_angle_row(row, i) for i, row in enumerate(one.angles, start=1)],
         "peak_columns": one.peak_columns,
         "peaks": one.peaks[:MOST_PEAKS],
@@ -117,26 +118,34 @@ def _number_cells(number: NumberPage, i: int) -> list[tuple[str, bool]]:
     return [(cell, bool(number.significant[i])) for cell in cells]
 
 
-def _angle_row(angles: NDArray[np.float64], size: int) -> tuple[str, list[tuple[str, bool]]]:
+def _angle_row(angles: NDArray[np.float64], size: int) -> list[str]:
     """How many components, and their angles."""
-    cells = [f"{angle:.3g}°" for angle in angles[:size]]
-    return str(size), [(cell, False) for cell in [*cells, *[""] * (len(angles) - size)]]
+    return [
+        "1" if size == 1 else f"1–{size}",
+        *(f"{angle:.3g}°" for angle in angles[:size]),
+        *[""] * (len(angles) - size),
+    ]
 
 
 def _error_rows(one: ComparisonPage, eig_tol: float) -> list[tuple[str, list[tuple[str, bool]]]]:
     """Rows of the certificate: what they hold; values, and whether they are above the tolerance."""
-    errors = {"estimated error": [part.estimated for part in one.components]}
+    errors = {"map: estimated error": [part.estimated for part in one.components]}
     if one.n_verified:
-        errors["verified error"] = [part.verified or 0.0 for part in one.components]
+        errors["map: verified error"] = [part.verified or 0.0 for part in one.components]
         errors |= {
-            f"verified error, {words.NUMBERS[number.name]}": number.verified.tolist()
+            f"{words.NUMBERS[number.name]}: verified error": number.verified.tolist()
             for number in one.numbers
             if number.verified is not None
         }
     return [
-        ("null SD", [(f"{part.null_sd:.3g}", False) for part in one.components]),
-        *((name, [(f"{error:.2g}", error > eig_tol) for error in values]) for name, values in errors.items()),
+        ("map: null SD", [(f"{part.null_sd:.3g}", False) for part in one.components]),
+        *((name, [(_percent(error), error > eig_tol) for error in values]) for name, values in errors.items()),
     ]
+
+
+def _percent(error: float) -> str:
+    """Of an SD, without digits that nobody reads."""
+    return f"{100 * error:.2g} %" if error >= 1e-5 else "< 0.001 %" if error > 0 else "0"
 
 
 def _share_row(one: ComparisonPage) -> tuple[str, list[tuple[str, bool]]]:

@@ -18,7 +18,7 @@ def certificate(page: ComparePage) -> Iterator[str]:
             "mean, and corrected by one product with the group's own operator. Where the estimated error of a "
             f"difference map was above {page.eig_tol:g} of its SD under permutation, that permutation was computed "
             f"again exactly. {n_verified} permutations a comparison, drawn at random, were computed both ways: the "
-            "largest errors found, of maps and of numbers, are the verified ones."
+            "errors found there, of maps and of numbers, are the verified ones."
         )
     if "exact" in paths:
         yield (

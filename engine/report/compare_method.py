@@ -73,5 +73,5 @@ def _accuracy(page: ComparePage) -> Iterator[str]:
         f"Eigenvectors were found in a basis of the {rank} leading eigenvectors of all subjects' mean; "
         f"{n_exact:,} of {n_perm:,} permutations, whose estimated error was above {page.eig_tol:g} null SDs of the "
         f"difference, were computed exactly, and of {sum(one.n_verified for one in reduced)} that were verified the "
-        f"largest error was {worst:.2g} null SDs."
+        f"largest error of a map was {worst:.2g} null SDs."
     )

@@ -56,7 +56,7 @@ class NumberPage:
     """One number of every component; arrays are (n_components,), `p_fwe` is corrected over the components.
 
     `name` is "eigenvalue", "explained", "range" or "subspace", as in `engine.comparison.statistics.SCALARS`;
-    `verified` the largest error found in the sample that was computed both ways, in null SDs, or None.
+    `verified` the error in the sample that was computed both ways, root mean square in null SDs, or None.
     """
 
     name: str

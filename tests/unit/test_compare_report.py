@@ -220,12 +220,12 @@ def test_all_groups_have_a_spread_without_direction():
 
 
 def test_certificate_holds_estimated_and_verified_errors_and_what_was_exact(text):
-    assert "a - b null SD 0.1 0.1 0.1 0.1 estimated error 0.004 0.004 0.004 0.004" in text
-    assert "verified error 0.003 0.003 0.003 0.003" in text
+    assert "a - b map: null SD 0.1 0.1 0.1 0.1 map: estimated error 0.4 % 0.4 % 0.4 % 0.4 %" in text
+    assert "map: verified error 0.3 % 0.3 % 0.3 % 0.3 %" in text
     assert "7 (7 %)" in text
     assert "20 permutations a comparison, drawn at random, were computed both ways" in text
     assert "found in the 100 leading eigenvectors of all subjects' mean" in text
-    assert "the tolerance (eig_tol) is 0.01" in text
+    assert "The tolerance (eig_tol) is 1 %" in text
     assert "run it again" not in text
 
 
@@ -233,7 +233,7 @@ def test_errors_above_the_tolerance_are_remarked_and_marked():
     worse = (component(1, verified=0.05), *(component(i) for i in range(2, 5)))
     html = render_compare(page(comparison(worse)))
     assert "a - b: errors of maps of component 1 reach 0.05 null SDs, more than the 0.01 allowed" in words(html)
-    assert '<td class="marked">0.05</td>' in html
+    assert '<td class="marked">5 %</td>' in html
 
 
 def test_errors_of_numbers_stand_in_the_certificate_and_are_remarked_above_the_tolerance():
@@ -241,15 +241,15 @@ def test_errors_of_numbers_stand_in_the_certificate_and_are_remarked_above_the_t
     changed = [replace(number, verified=errors if number.name == "range" else errors / 10) for number in numbers()]
     html = render_compare(page(comparison(numbers=tuple(changed))))
     assert "a - b: errors of range of component 3 reach 0.03 null SDs, more than the 0.01 allowed" in words(html)
-    assert "verified error, range 0.001 0.002 0.03 0.002" in words(html)
-    assert "verified error, subspace 0.0001 0.0002 0.003 0.0002" in words(html)
+    assert "range: verified error 0.1 % 0.2 % 3 % 0.2 %" in words(html)
+    assert "subspace: verified error 0.01 % 0.02 % 0.3 % 0.02 %" in words(html)
 
 
 def test_principal_angles_of_a_pair_are_listed_for_each_number_of_components():
     angles = np.tril(np.arange(1.0, 17.0).reshape(4, 4))
     text = said(comparison(angles=angles))
     assert "Principal angles" in text
-    assert "3 9° 10° 11° 4 13°" in text
+    assert "1–3 9° 10° 11° 1–4 13°" in text
     assert "Principal angles" not in said(comparison(name="all groups", groups=ALL)).replace("principal angles", "")
 
 
@@ -409,7 +409,7 @@ def test_a_comparison_of_three_groups_becomes_a_page(tmp_path, rng):
         observed = observe(study, number)
         blocks = run_block(study, number, observed, 0, 30)
         parts = finish(study, number, observed, blocks)
-        verified = Verified(np.zeros(N_COMPONENTS), np.zeros((4, N_COMPONENTS)))
+        verified = Verified(np.zeros(N_COMPONENTS), *np.zeros((2, 4, N_COMPONENTS)))
         angles = principal_angles(*observed_vectors(study, number)) if chosen[number].is_pair else None
         found.append(ComparisonResult(embedded, number, parts, blocks, verified, angles))
     groups = Groups(tuple("123"), labels, None, (), None, "")
