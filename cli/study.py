@@ -135,7 +135,7 @@ def _print_result(result: "StudyResult", *, as_json: bool) -> None:
     for participant, reason in result.people.excluded.items():
         print_line(f"left out: sub-{participant}: {reason}")
     people = ", ".join(f"{size} {name}" for name, size in result.people.sizes)
-    print_line(f"{people}; {result.permutations}; {result.seconds:.1f} s")
+    print_line(f"{people}; {result.tested[0].found[0].result.n_perm:,} permutations; {result.seconds:.1f} s")
     print_line(f"results: {result.out}   report: {result.out / 'report.html'}")
     if as_json:
         for arm, of_arm in result.rows.items():

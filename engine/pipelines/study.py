@@ -8,6 +8,7 @@ from typing import Any
 
 from thalgpu.engine.inference.joint_arms import JointArms
 from thalgpu.engine.inference.model import InferenceOptions
+from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inputs.study_file import StudyFile, read_study_file
 from thalgpu.engine.inputs.study_settings import ARM_TITLES
 from thalgpu.engine.outputs.atomic import sweep_temporaries
@@ -15,7 +16,7 @@ from thalgpu.engine.outputs.locks import check_is_ours, hold
 from thalgpu.engine.pipelines.compare import CompareResult, run_compare
 from thalgpu.engine.pipelines.compare_request import CompareRequest
 from thalgpu.engine.pipelines.permute import run_permute
-from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
+from thalgpu.engine.pipelines.permute_prepare import prepare_permute
 from thalgpu.engine.pipelines.study_clinical import Clinical, clinical_of, patients_of
 from thalgpu.engine.pipelines.study_folder import claim_study, write_study_files
 from thalgpu.engine.pipelines.study_measures import Measured, measure, named, prepare_measures
@@ -177,33 +178,27 @@ class _Run:
             design=self.out / "design.tsv",
             folder=self.out / "tests",
         )
-        result.tested, fingerprint = self._permute(tests)
-        if result.interrupted is None and result.tested:
-            result.joined = join(result.tested, fingerprint)
+        result.tested, permutations = self._permute(tests, "")
+        if result.interrupted is None and permutations is not None:
+            result.permutations = permutations.description
+            result.joined = join(result.tested, permutations.fingerprint)
             result.rows = result_rows(result.tested, result.joined)
 
-    def _permute(self, tests: Sequence[ArmTest]) -> tuple[list[Tested], str]:
-        """Run tests that share one permutation set."""
-        prepared: dict[str, PermutePrepared] = {}
-        for test in tests:
-            prepared[test.request.out.name] = prepare_permute(test.request)
-        if prepared:
-            check_shared(prepared)
+    def _permute(self, tests: Sequence[ArmTest], words: str) -> tuple[list[Tested], PermutationSet | None]:
+        """Run tests that share one permutation set; None without tests."""
+        ready = [prepare_permute(test.request) for test in tests]
+        shared = check_shared([test.request.out.name for test in tests], [one.problem.permutations for one in ready])
         tested: list[Tested] = []
-        for test in tests:
-            name = test.request.out.name
-            ready = prepared.pop(name)
-            found = run_permute(test.request, named(self.progress, name), prepared=ready)
+        for test, prepared in zip(tests, ready, strict=True):
+            name = f"{test.request.out.name}{words}"
+            found = run_permute(test.request, named(self.progress, name), prepared=prepared)
             if found.interrupted is not None:
                 self.result.interrupted = found.interrupted
                 break
             tested.append(Tested(test, found.found))
-            self.result.permutations = ready.problem.permutations.description
-            self.result.warnings += [
-                f"{name}: {text}" for text in found.warnings if text not in ready.problem.design.remarks
-            ]
-        fingerprint = ready.problem.permutations.fingerprint if tests else ""
-        return tested, fingerprint
+            known = prepared.problem.design.remarks  # of the people, who are told once
+            self.result.warnings += [f"{name}: {text}" for text in found.warnings if text not in known]
+        return tested, shared
 
     def _adjust(self) -> None:
         """The arms once more among patients, severity being a covariate."""
@@ -219,9 +214,10 @@ class _Run:
             design=self._design("design_patients.tsv", patients),
             folder=self.out / "tests-adjusted",
         )
-        self.result.adjusted, fingerprint = self._permute(tests)
-        if self.result.interrupted is None and self.result.adjusted:
-            self.result.adjusted_rows = result_rows(self.result.adjusted, join(self.result.adjusted, fingerprint))
+        self.result.adjusted, permutations = self._permute(tests, f", adjusted for {self._score}")
+        if self.result.interrupted is None and permutations is not None:
+            joined = join(self.result.adjusted, permutations.fingerprint)
+            self.result.adjusted_rows = result_rows(self.result.adjusted, joined)
 
     def _compare(self) -> None:
         settings = self.study.arms.get("group_gradients")

@@ -116,7 +116,7 @@ def _map(each: Tested, one: PartResult) -> Picture | None:
     space = one.maps_of.space
     assert space is not None
     statistic = STATISTICS.get(one.result.statistic, one.result.statistic)
-    part = each.part_name(one).replace("component-", "gradient ")
+    part = each.part_name(one)
     signed = one.result.contrast.kind == "t"
     common: dict[str, Any] = {
         "title": f"{one.result.contrast.name}{f', {part}' if part else ''}",

@@ -13,6 +13,7 @@ from thalgpu.engine.outputs.sidecars import write_table
 from thalgpu.engine.pipelines.permute_outputs import PartResult
 from thalgpu.engine.pipelines.study_tests import ArmTest
 from thalgpu.engine.report.permute_page import ALPHA
+from thalgpu.engine.report.permute_words import STATISTICS
 from thalgpu.engine.report.study_page import ResultRow
 
 _EFFECTS = {"hedges_g": "Hedges g", "partial_r": "partial r", "partial_eta_squared": "partial η²"}
@@ -27,8 +28,9 @@ class Tested:
     found: Sequence[PartResult]
 
     def part_name(self, one: PartResult) -> str:
-        """Of a part, among all parts of the arm."""
-        return " ".join(word for word in (self.test.part, one.maps_of.name) if word)
+        """Of a part, among all parts of the arm: "gradient 1", "L gradient 2", a seed."""
+        name = one.maps_of.name.replace("hemi-", "").replace("_", " ").replace("component-", "gradient ")
+        return " ".join(word for word in (self.test.part, name) if word)
 
 
 def join(tested: Sequence[Tested], fingerprint: str) -> dict[str, JointArms]:
@@ -64,7 +66,7 @@ def _row(each: Tested, one: PartResult, joint: JointArms) -> ResultRow:
     return ResultRow(
         contrast=one.result.contrast.name,
         part=each.part_name(one),
-        statistic=one.result.statistic,
+        statistic=STATISTICS.get(one.result.statistic, one.result.statistic),
         df=", ".join(f"{number:g}" for number in one.result.degrees),
         peak=float(one.maps["stat"][best]),
         where=place_of(one, best),

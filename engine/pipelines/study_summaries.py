@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.inputs.model import LEFT, RIGHT
 from thalgpu.engine.inputs.subject_maps import SubjectMaps
 from thalgpu.engine.outputs.sidecars import write_table
-from thalgpu.engine.pipelines.permute_outputs import PartResult
 from thalgpu.engine.pipelines.study_results import Tested
 
 Floats = NDArray[np.float64]
@@ -37,11 +37,11 @@ def summaries(tested: Sequence[Tested]) -> list[Summary]:
     """Every column of small tables; the range of a gradient; the mean of other maps and of large tables."""
     found: list[Summary] = []
     for each in tested:
-        for maps in _maps_of(each.found):
-            part = " ".join(word for word in (each.test.part, maps.name.replace("component-", "gradient ")) if word)
+        for one in {one.number: one for one in each.found}.values():  # every contrast is of the same maps
+            ids = one.maps_of.ids or ()
             found += [
-                Summary(each.test.arm, name, dict(zip(maps.ids or (), column.tolist(), strict=True)))
-                for name, column in _columns(each.test.arm, part, maps)
+                Summary(each.test.arm, name, dict(zip(ids, column.tolist(), strict=True)))
+                for name, column in _columns(each.test.arm, each.part_name(one), one.maps_of)
             ]
     return found
 
@@ -53,11 +53,6 @@ def write_summaries(path: Path, found: Sequence[Summary]) -> None:
     write_table(path, ["participant_id", *(summary.name for summary in found)], rows)
 
 
-def _maps_of(found: Sequence[PartResult]) -> list[SubjectMaps]:
-    """Each part's maps once: every contrast is of the same."""
-    return list({one.number: one.maps_of for one in found}.values())
-
-
 def _columns(arm: str, part: str, maps: SubjectMaps) -> list[tuple[str, Floats]]:
     values = maps.values
     if arm == "gradients":
@@ -65,9 +60,8 @@ def _columns(arm: str, part: str, maps: SubjectMaps) -> list[tuple[str, Floats]]
     if maps.space is None and values.shape[1] <= _MOST_COLUMNS:
         names = [name.replace("_", " ") for name in maps.feature_names]
         return [(f"{arm} {name}", values[:, i]) for i, name in enumerate(names)]
-    if arm == "shape":
-        sides = {-1: "left", 1: "right"}
-        assert maps.space is not None
+    if arm == "shape" and maps.space is not None:
+        sides = {LEFT: "left", RIGHT: "right"}
         there = maps.space.hemisphere
         return [
             (f"mean displacement {sides[side]}", values[:, there == side].mean(axis=1))

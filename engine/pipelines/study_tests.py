@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from thalgpu.engine.inference.model import InferenceOptions
+from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inputs.study_file import StudyFile
-from thalgpu.engine.pipelines.permute_prepare import PermutePrepared
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.study_measures import Measured
 from thalgpu.engine.pipelines.study_people import People
@@ -110,17 +110,16 @@ def adjusted_tests(
     ]
 
 
-def check_shared(prepared: Mapping[str, PermutePrepared]) -> None:
-    """NumericsError unless all arms have the same permutations: joint inference needs one set."""
-    fingerprints = {name: one.problem.permutations.fingerprint for name, one in prepared.items()}
-    first, *others = fingerprints
-    for name in others:
-        if fingerprints[name] != fingerprints[first]:
+def check_shared(names: Sequence[str], permutations: Sequence[PermutationSet]) -> PermutationSet | None:
+    """The permutations that all tests have; NumericsError where they differ: joint inference needs one set."""
+    for name, one in zip(names, permutations, strict=True):
+        if one.fingerprint != permutations[0].fingerprint:
             raise NumericsError(
-                f"the arms {first} and {name} have permutations of their own: so few exist that all are taken, and icv "
-                "tells more people apart",
+                f"the arms {names[0]} and {name} have permutations of their own: so few exist that all are taken, and "
+                "icv tells more people apart",
                 remedy='set icv = "residual" in [arms.volumes], or fewer permutations in [study] n_perm',
             )
+    return permutations[0] if permutations else None
 
 
 def _options(
@@ -158,6 +157,7 @@ def _maps(arm: str, study: StudyFile, people: People, measured: Measured) -> Map
             return {"": (_maps_of(files, people.ids), {"surface": meshes})}
         case "connectivity":
             names = study.arms[arm]["test"]
+            found: dict[str, tuple[Sequence[Path], dict[str, Any]]]
             found = {name: (_connectivity(name, study, people, measured), {}) for name in names}
             return {name if len(names) > 1 else "": one for name, one in found.items()}
     return {}
