@@ -146,8 +146,8 @@ def s1_of_tables(tables: Sequence[StatsTable], participant_id: str, atlas: Atlas
     Raises
     ------
     InputError
-        When the tables of thickness lack one of the atlas's areas on a side that they have, hold none at all or have no
-        row of the person, and when a thickness is not between 0 and 10 mm.
+        When the tables of thickness lack one of the atlas's areas on a side that they have, disagree, or have no row of
+        the person, and when a thickness is not between 0 and 10 mm.
     """
     found: dict[Side, dict[str, dict[str, float]]] = {}
     for table in tables:
@@ -159,7 +159,12 @@ def s1_of_tables(tables: Sequence[StatsTable], participant_id: str, atlas: Atlas
                 continue
             if measure == "thickness":
                 require_thickness(table.path, name, row[name])
-            found.setdefault(side, {}).setdefault(area.area, {})[measure] = row[name]
+            measures = found.setdefault(side, {}).setdefault(area.area, {})
+            if measures.setdefault(measure, row[name]) != row[name]:
+                reason = (
+                    f"{measure} of {row[name]:g} for sub-{participant_id} where {measures[measure]:g} is given already"
+                )
+                raise InputError(table.path, reason, at=name, remedy="give each area in one table")
     sides = {side: _areas(tables, atlas, side, areas) for side, areas in found.items()}
     return {side: areas for side, areas in sides.items() if areas}
 
@@ -175,7 +180,7 @@ def _areas(
         remedy = f"write the table again with all areas of {atlas}"
         raise InputError(tables[0].path, f"no thickness of {missing[0]} in the {side} hemisphere", remedy=remedy)
     areas = {area: AreaStats(found[area]["thickness"], found[area].get("area")) for area in wanted if area in thick}
-    if areas and S1 not in areas and all(part.area for part in areas.values()):
+    if areas and S1 not in areas and all((part.area or 0) > 0 for part in areas.values()):
         parts = list(areas.values())
         total = sum(part.area or 0 for part in parts)
         areas = {S1: AreaStats(sum(part.mean * (part.area or 0) for part in parts) / total, total), **areas}

@@ -212,3 +212,24 @@ def test_a_damaged_label_is_refused(tmp_path: Path, content: str, reason: str) -
     (tmp_path / "lh.x.label").write_text(content)
     with pytest.raises(InputError, match=reason):
         read_label(tmp_path / "lh.x.label")
+
+
+def old_annotation(n_names: int) -> bytes:
+    """Three vertices of the first format: the colour table begins with the number of its names."""
+    numbers = np.array([3, 0, 1 + 256 * 2, 1, 0, 2, 7, 1, n_names, 2], ">i4").tobytes() + b"t\0"
+    return numbers + np.array([12], ">i4").tobytes() + b"postcentral\0" + np.array([1, 2, 0, 0], ">i4").tobytes()
+
+
+def test_annotations_of_the_first_format_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "lh.x.annot"
+    path.write_bytes(old_annotation(1))
+    found = read_annotation(path)
+    assert (found.names, found.labels.tolist()) == (("postcentral",), [0, -1, -1])  # 7 is no colour of the table
+    for n_names, reason in (
+        (2, "more than the rest"),
+        (10**9, "a colour table of 1000000000 names"),
+        (-3, "version 3"),
+    ):
+        path.write_bytes(old_annotation(n_names))
+        with pytest.raises(InputError, match=reason):
+            read_annotation(path)

@@ -126,7 +126,21 @@ def test_tables_that_disagree_are_refused(table: Write) -> None:
         volumes_of_tables([one, other], "01")
 
 
+def test_two_tables_of_one_area_that_differ_are_refused(table: Write) -> None:
+    one, other = (read_stats_table(table(THICK.replace("2.05", v), f"{v}.csv")) for v in ("2.05", "2.15"))
+    with pytest.raises(InputError, match=r"thickness of 2\.15 for sub-01 where 2\.05 is given already"):
+        s1_of_tables([one, other], "01", "aparc")
+
+
 def test_a_thickness_that_nobody_has_is_refused(table: Write) -> None:
     found = read_stats_table(table(THICK.replace("2.05", "0.0")))
     with pytest.raises(InputError, match="a thickness of 0 mm"):
         s1_of_tables([found], "01", "aparc")
+
+
+def test_tables_that_lack_an_area_or_hold_no_volumes(table: Write) -> None:
+    text = "lh.BA_exvivo.thickness\tlh_BA1_exvivo_thickness\nsub-01\t2.2\n"
+    found = read_stats_table(table(text))
+    with pytest.raises(InputError, match="no thickness of BA2 in the left hemisphere"):
+        s1_of_tables([found], "01", "ba")
+    assert volumes_of_tables([found], "01") == {}

@@ -110,3 +110,18 @@ def test_problems_are_gathered(listing: Write) -> None:
 def test_a_folder_that_is_none_is_named(listing: Write) -> None:
     with pytest.raises(InputError, match="no folder"):
         read_structure_list(listing("01\n"), freesurfer="/nowhere/at/all")
+
+
+def test_a_person_with_two_meshes_of_a_side_is_a_problem_of_the_line(touch: Write, listing: Write) -> None:
+    root = touch(
+        "vtk/sub-01_ses-1-L_Thal_first.vtk", "vtk/sub-01_ses-2-L_Thal_first.vtk", "vtk/sub-02-L_Thal_first.vtk"
+    )
+    with pytest.raises(InputError, match="2 meshes of the left thalamus of sub-01") as caught:
+        read_structure_list(listing("02\n01\n"), meshes=root / "vtk")
+    assert caught.value.where.endswith("list.tsv:2")
+
+
+def test_an_odd_id_in_a_table_is_named(touch: Write, listing: Write) -> None:
+    touch("a.nii")
+    with pytest.raises(InputError, match="participant id 'HC_01' is not letters and digits"):
+        read_structure_list(listing("participant_id\taseg\nHC_01\ta.nii\n"))
