@@ -1,6 +1,6 @@
 """Twenty simulated studies of 28 people a group: the planted pattern is found, all else no more often than by chance.
 
-Measured, aligned and tested with one permutation set by the functions that the commands use, on arrays: a minute or two.
+Measured, aligned and tested with one permutation set by the functions that the commands use, on arrays: minutes.
 Run with `pytest -m studies tests/calibration/test_planted_pattern.py`.
 """
 
