@@ -30,6 +30,8 @@ N_TIMED = 8
 _N_OBSERVED = 2
 """How often the observed groups are solved, one worker after the other: for the counts, and for the results."""
 
+_FROM_SCRATCH = "so each mean is embedded from scratch, which is as exact as the exact path"
+
 N_CALIBRATION = 8
 """Permutations of the first comparison on whose groups the error estimates are fitted to the data."""
 
@@ -95,7 +97,7 @@ def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None
     if obstacle and wanted == "reduced":
         raise UsageError(f"there is no reduced path here: {obstacle}", remedy="leave --path out, or take exact")
     if wanted == "direct" or obstacle or not ranks:
-        reason = obstacle or ("" if ranks else f"{n_voxels} voxels need no basis")
+        reason = obstacle or ("" if ranks else f"{n_voxels} voxels need no basis, {_FROM_SCRATCH}")
         return _direct(study, reason, wanted)
     whole = pool(ranks[-1])
     tried: list[tuple[int, float]] = []
@@ -114,11 +116,10 @@ def choose_path(study: Study, pool: Callable[[int], Pooled], wanted: Path | None
 
 def _obstacle(recipe: Recipe) -> str:
     """Why no basis can serve a recipe; nothing where one can."""
-    from_scratch = "so each mean is embedded from scratch, which is as exact as the exact path"
     if recipe.graph != "dense":
-        return f"the edges of an ε-graph change with the labels, {from_scratch}"
+        return f"the edges of an ε-graph change with the labels, {_FROM_SCRATCH}"
     if recipe.approach == "pca":
-        return f"principal components are not those of a sum of the subjects' operators, {from_scratch}"
+        return f"principal components are not those of a sum of the subjects' operators, {_FROM_SCRATCH}"
     return ""
 
 

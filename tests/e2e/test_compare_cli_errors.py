@@ -79,6 +79,34 @@ def test_a_dry_run_names_path_and_comparison_and_writes_nothing(compare, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def epsilon(tmp_path_factory):
+    """Gradients of ε-graphs."""
+    return write_gradients(tmp_path_factory.mktemp("epsilon"), options={**OPTIONS, "graph": "epsilon"})
+
+
+def test_a_path_that_is_asked_for_and_cannot_be_had_is_named_with_what_is_done_instead(compare, epsilon):
+    done = compare("--path", "exact", "--dry-run")
+    assert "direct: exact was asked for; 64 voxels need no basis, so each mean is embedded from scratch" in done.out
+    done = compare("--path", "exact", "--dry-run", gradients=epsilon)
+    assert "direct: exact was asked for; the edges of an ε-graph change with the labels" in done.out
+
+
+def test_the_reduced_path_of_epsilon_graphs_is_refused(compare, epsilon):
+    assert is_refused(compare("--path", "reduced", gradients=epsilon), 2, "no reduced path", "leave --path out")
+
+
+def test_a_dry_run_says_what_observed_groups_cost_besides(compare):
+    done = compare("--dry-run")
+    assert "minutes for 30 permutations:" in done.out
+    assert "s for observed groups" in done.out
+
+
+def test_few_degrees_of_freedom_are_warned_of(compare):
+    done = compare("--covariates", "age,C(scanner)", "--dry-run")
+    assert "warning: 12 subjects in 2 groups with 3 covariates leave 7 degrees of freedom" in done.out
+
+
 def test_a_folder_of_something_else_is_not_compared(compare, study):
     assert is_refused(compare(gradients=study), 4, "config.toml", "--out of thalgpu gradients")
 
