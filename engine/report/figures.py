@@ -120,9 +120,20 @@ def _height(level: int, affine: NDArray[np.float64] | None) -> str:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The drawn figure as a PNG file."""
+    """The drawn figure as a PNG file; equal figures are equal bytes."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    # no software or date in the file: equal figures are equal bytes
+    _settle(figure)
+    # no software or date in the file
     figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, and round: the solver's last digits depend on addresses in memory."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        axis.set_position(np.round(axis.get_position(original=True).bounds, 6).tolist(), which="original")

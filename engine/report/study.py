@@ -5,7 +5,15 @@ from thalgpu.engine.report.permute_page import ALPHA
 from thalgpu.engine.report.permute_words import p_text
 from thalgpu.engine.report.rendering import data_uri, render
 from thalgpu.engine.report.study_method import methods_paragraph
-from thalgpu.engine.report.study_page import ArmPage, Picture, ResultRow, SeverityPage, StudyPage
+from thalgpu.engine.report.study_page import (
+    ArmPage,
+    Picture,
+    ResultRow,
+    SeverityPage,
+    StudyPage,
+    SubjectQuality,
+    TextTable,
+)
 from thalgpu.engine.report.study_papers import references
 from thalgpu.engine.report.study_pictures import forest_picture
 
@@ -25,8 +33,14 @@ def render_study(page: StudyPage) -> str:
         effects=effects and _picture(effects),
         severity=page.severity and _severity(page.severity),
         adjusted=[row for arm in page.arms for row in _adjusted(arm)],
+        table_one=_table(page.table_one),
+        excluded=_table(
+            TextTable("Participants who are not tested, and why", ("participant", "reason"), page.excluded)
+        ),
+        group_tables=[_table(one) for one in page.group_gradients.tables] if page.group_gradients else [],
         group_pictures=[_picture(one) for one in page.group_gradients.pictures] if page.group_gradients else [],
         quality_pictures=[_picture(one) for one in page.quality.pictures] if page.quality else [],
+        quality=[_quality(row) for row in page.quality.rows] if page.quality else [],
         n_flagged=sum(bool(row.flags) for row in page.quality.rows) if page.quality else 0,
         methods=said.split("\n\n"),
         references=references(said),
@@ -52,7 +66,7 @@ def _arm(arm: ArmPage, page: StudyPage) -> dict[str, object]:
         "measured": arm.measured,
         "headline": words.headline(arm, page),
         "found": any(row.p_arm <= ALPHA for row in arm.rows),
-        "rows": [(_result(row, same_effect=bool(_effect_name(arm))), words.reach(row)) for row in arm.rows],
+        "rows": [(_result(row, same_effect=bool(_effect_name(arm))), f"reach-{words.reach(row)}") for row in arm.rows],
         "effect_name": _effect_name(arm),
         "has_parts": any(row.part for row in arm.rows),
         "pictures": [_picture(one) for one in arm.pictures],
@@ -81,6 +95,21 @@ def _result(row: ResultRow, *, same_effect: bool) -> tuple[str, ...]:
         p_text(row.p_joint),
         words.REACHES[words.reach(row)],
     )
+
+
+def _table(table: TextTable) -> dict[str, object]:
+    """A table whose rows are all alike."""
+    return {
+        "caption": table.caption,
+        "columns": table.columns,
+        "rows": [(cells, "") for cells in table.rows],
+        "notes": table.notes,
+    }
+
+
+def _quality(one: SubjectQuality) -> tuple[tuple[str, ...], str]:
+    """Cells of a participant, and "flagged" for somebody who stands out."""
+    return (one.participant, *one.cells, "; ".join(one.flags) or "–"), "flagged" if one.flags else ""
 
 
 def _severity(page: SeverityPage) -> list[tuple[tuple[str, ...], str]]:

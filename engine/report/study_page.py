@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from thalgpu.engine.inference.model import InferenceOptions
-from thalgpu.engine.report.permute_page import ALPHA, Unit
+from thalgpu.engine.report.permute_page import Unit
 
 Rows = tuple[tuple[str, ...], ...]
 Links = tuple[tuple[str, str], ...]
@@ -113,10 +113,6 @@ class ArmPage:
     def of(self, contrast: str) -> tuple[ResultRow, ...]:
         """The rows of a contrast."""
         return tuple(row for row in self.rows if row.contrast == contrast)
-
-    def found(self, contrast: str) -> bool:
-        """Whether anything is significant within the arm."""
-        return any(row.p_arm <= ALPHA for row in self.of(contrast))
 
 
 @dataclass(frozen=True)
