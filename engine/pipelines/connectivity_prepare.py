@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.connectivity.matrices import region_pairs, shared_elements
 from thalgpu.engine.inputs.maps_masks import grid_size
-from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject
+from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject, SurfaceGrid
 from thalgpu.engine.inputs.regions import read_region, usable_subjects
 from thalgpu.engine.outputs.locks import check_is_ours
 from thalgpu.engine.pipelines.check_options import check_cleaning_options, require
@@ -173,8 +173,7 @@ def _columns(parcels: Sequence[str], taken: Sequence[str]) -> list[str]:
 def _places(region: Region) -> list[NDArray[np.int64]]:
     """Elements of each parcel, numbered so that a surface's vertices are no volume's voxels."""
     assert region.parcel is not None
-    # volumes and CIFTI never meet in one run, surfaces meet either
-    first = 0 if region.ijk is not None or isinstance(region.grid, CiftiGrid) else 1 << 40
+    first = 1 << 40 if isinstance(region.grid, SurfaceGrid) else 0  # volumes and CIFTI never meet in one run
     return [region.flat[region.parcel == number] + first for number in range(region.n_units)]
 
 

@@ -63,11 +63,7 @@ def find_seeds(thalamus: Region, cortex: Region, *, nuclei: Region | None, named
     """
     layers = _with_halves(_as_seeds(thalamus, np.zeros(len(thalamus.flat), dtype=np.int32), (THALAMUS,)))
     if nuclei is not None:
-        matched = match_nuclei(nuclei, thalamus)
-        if absent := [name for i, name in enumerate(nuclei.names) if not (matched.nucleus == i).any()]:
-            what = f"no voxel of the thalamus lies in {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}"
-            warnings.warn(f"{what}, which is no seed", ThalgpuWarning, stacklevel=3)
-        layers += _with_halves(_as_seeds(thalamus, matched.nucleus, _labels(nuclei)))
+        layers += _with_halves(_nuclei(nuclei, thalamus))
     for name, text in named:
         region = _read_seed(text, thalamus, cortex)
         layers += _with_halves(_as_seeds(region, np.zeros(len(region.flat), dtype=np.int32), (name,)))
@@ -95,15 +91,28 @@ def _read_seed(text: str, thalamus: Region, cortex: Region) -> Region:
     return region_from_labels(image, parcels=False)  # every scan's surfaces are compared with it
 
 
-def _labels(nuclei: Region) -> tuple[str, ...]:
-    """Nuclei's names as they may stand in a file name: letters and digits."""
-    names = [re.sub(r"[^A-Za-z0-9]", "", name) for name in nuclei.names]
-    labels = tuple(name if _LABEL.fullmatch(name) else f"nucleus{name}" for name in names)
-    if twice := [label for label, count in Counter(labels).items() if count > 1]:
-        found = [name for name, label in zip(nuclei.names, labels, strict=True) if label == twice[0]]
-        remedy = "rename it in the table beside the image, in letters and digits"
-        raise InputError(nuclei.source, f"nuclei {' and '.join(found)} cannot be told apart", remedy=remedy)
-    return labels
+def _nuclei(image: Region, thalamus: Region) -> Region:
+    """Nuclei as far as they lie in the thalamus; labels of one name, as left and right ones often have, are one."""
+    matched = match_nuclei(image, thalamus)
+    labels = [_label(name) for name in image.names]
+    names = tuple(dict.fromkeys(labels))
+    for name in names:
+        spellings = {found for found, label in zip(image.names, labels, strict=True) if label == name}
+        if len(spellings) > 1:
+            remedy = "rename it in the table beside the image, in letters and digits"
+            reason = f"nuclei {' and '.join(sorted(spellings))} cannot be told apart"
+            raise InputError(image.source, reason, remedy=remedy)
+    seed = np.array([*(names.index(label) for label in labels), -1], dtype=np.int32)[matched.nucleus]
+    if absent := [name for number, name in enumerate(names) if not (seed == number).any()]:
+        what = f"no voxel of the thalamus lies in {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}"
+        warnings.warn(f"{what}, which is no seed", ThalgpuWarning, stacklevel=4)
+    return _as_seeds(thalamus, seed, names)
+
+
+def _label(name: str) -> str:
+    """A nucleus' name as it may stand in a file name: letters and digits."""
+    kept = re.sub(r"[^A-Za-z0-9]", "", name)
+    return kept if _LABEL.fullmatch(kept) else f"nucleus{kept}"
 
 
 def _with_halves(whole: Region) -> list[Region]:
