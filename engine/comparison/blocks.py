@@ -33,8 +33,8 @@ Floats = NDArray[np.float64]
 TIE = 1e-6
 """Statistics that fall short of the observed one by less than this part of it are equal: so exact are solvers."""
 
-EXACT = 0.15
-"""Part of `eig_tol` that exact solutions may be off by as estimated: they are off by a third of that or less."""
+EXACT = 0.2
+"""Part of `eig_tol` that exact solutions may be off by as estimated: they are off by a quarter of that."""
 
 CLOSE = 0.01
 """Distance to the next eigenvalue, as part of the eigenvalue, below which components of a group may have mixed."""
@@ -241,13 +241,16 @@ def _refined(study: Study, rows: Floats, start: Solutions) -> Solutions:
     """The exact path from reduced solutions on."""
     if study.pooled is None:
         raise UsageError("the exact path needs what all means have in common")
-    if len(study.template) <= SMALL:
+    tolerance = exact_tolerance(study)
+    if tolerance is None:
         return solve_exact(study.stack, study.pooled, rows, start)
-    return solve_exact(study.stack, study.pooled, rows, start, tolerance=_enough(study))
+    return solve_exact(study.stack, study.pooled, rows, start, tolerance=tolerance)
 
 
-def _enough(study: Study) -> Floats:
-    """(n_components,) angles of vectors with which no statistic is off by more than `EXACT` of what is allowed."""
+def exact_tolerance(study: Study) -> Floats | None:
+    """(n_components,) angles of vectors that leave no more than `EXACT` of what is allowed; None for few voxels."""
+    if len(study.template) <= SMALL:
+        return None
     sizes = np.sqrt((study.template**2).mean(axis=0))
     angles = []
     for number, comparison in enumerate(study.comparisons):
