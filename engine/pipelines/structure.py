@@ -126,7 +126,10 @@ class _Stages:
         with threadpool_limits(1):
             templates = make_templates(self.prepared.templates, shapes, out)
         self.progress(Event("step", "group", 1, 1))
-        tasks = [RegisterTask(one.task.participant_id, one.key, templates, out) for one in shapes]
+        tasks = [
+            RegisterTask(one.task.participant_id, one.key, templates, self.request.shape_alignment, out)
+            for one in shapes
+        ]
         done = self._each("registration", tasks, find_registered, run_register)
         ids = sorted(one.participant_id for one in done)
         return {who: registered_record(out, who) for who in ids}

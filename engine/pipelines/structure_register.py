@@ -17,9 +17,10 @@ from thalgpu.engine.outputs.store import DatasetSpec, Record, is_done, read_reco
 from thalgpu.engine.outputs.structure_names import SIDES, Side, measure_record, registered_record
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES
 from thalgpu.engine.pipelines.structure_subject import RESULT_VERSION, Measured
+from thalgpu.engine.structure.alignment import ShapeAlignment
 from thalgpu.engine.structure.mesh_geometry import outward_faces
 from thalgpu.engine.structure.meshing import mesh_of_average
-from thalgpu.engine.structure.registration import register_template
+from thalgpu.engine.structure.registration import RegisteredMesh, register_template
 
 _POINTS, _FACES = DatasetSpec("float64", (None, 3)), DatasetSpec("int64", (None, 3))
 
@@ -35,11 +36,12 @@ class TemplateMesh:
 
 @dataclass(frozen=True)
 class RegisterTask:
-    """One person's surfaces and the templates that are brought onto them."""
+    """One person's surfaces, the templates that are brought onto them, and what is removed of position and size."""
 
     participant_id: str
     surfaces_key: str
     templates: Mapping[Side, TemplateMesh]
+    alignment: ShapeAlignment
     out: Path
 
     @property
@@ -51,7 +53,7 @@ class RegisterTask:
     def key(self) -> str:
         """Identity of the registered meshes."""
         templates = [self.templates[side].key for side in SIDES]
-        return config_key(RESULT_VERSION, "registered", self.surfaces_key, templates)
+        return config_key(RESULT_VERSION, "registered", self.alignment, self.surfaces_key, templates)
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,22 @@ def run_register(task: RegisterTask) -> Registered:
             mesh = register_template(
                 template.vertices, template.faces, stored[f"{side}/coordinates"], stored[f"{side}/faces"]
             )
-            datasets |= {f"{side}/coordinates": mesh.vertices, f"{side}/faces": template.faces}
+            datasets |= {f"{side}/coordinates": _aligned(mesh, task.alignment), f"{side}/faces": template.faces}
             residuals[side] = [mesh.residual_mean, mesh.residual_max]
     attributes = {"participant_id": task.participant_id, "residual_mm": residuals}
     write_record(registered_record(task.out, task.participant_id), datasets, attributes, key=task.key)
     return Registered(task.participant_id, time.perf_counter() - started)
+
+
+def _aligned(mesh: RegisteredMesh, alignment: ShapeAlignment) -> NDArray[np.float64]:
+    """Vertices without what the alignment removes, by the registration's own pose and scale."""
+    if alignment == "none":
+        return mesh.vertices
+    if alignment == "rigid":
+        return mesh.posed
+    centre = mesh.posed.mean(axis=0)
+    same_size: NDArray[np.float64] = (mesh.posed - centre) / mesh.scale + centre
+    return same_size
 
 
 def read_meshes(path: Path) -> tuple[dict[Side, tuple[NDArray[np.float64], NDArray[np.int64]]], Record]:

@@ -54,9 +54,9 @@ def group_shapes(
             continue
         ids = tuple(usable)
         faces = meshes[side][ids[0]][1]
-        shape = group_shape(
-            np.stack([usable[who] for who in ids]), faces, alignment=request.shape_alignment, fwhm=request.smooth
-        )
+        # registered meshes are aligned already, by their surfaces: their vertices may have slid along these
+        alignment = "none" if any((who, side) in residuals for who in ids) else request.shape_alignment
+        shape = group_shape(np.stack([usable[who] for who in ids]), faces, alignment=alignment, fwhm=request.smooth)
         found[side] = SideGroup(ids, shape, tuple(residuals.get((who, side)) for who in ids))
     return found
 

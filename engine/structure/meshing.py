@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.sparse.csgraph import connected_components
 
 from thalgpu.engine.structure.mesh_geometry import outward_faces
 from thalgpu.errors import NumericsError, UsageError
@@ -18,7 +19,7 @@ _FEWEST_VOXELS = 27
 
 
 def mesh_of_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The surface of a mask's largest connected part.
+    """The surface of a mask's largest connected part, its holes filled.
 
     Parameters
     ----------
@@ -88,11 +89,11 @@ def mesh_of_average(
 
 
 def voxels_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n_voxels, 3) indices of the largest part whose voxels share faces; NumericsError for fewer than 27."""
+    """(n_voxels, 3) indices of the largest part whose voxels share faces, its holes filled; NumericsError below 27."""
     parts, n_parts = ndimage.label(mask)
     # the first of equally large ones
     largest = 1 + int(np.argmax(np.bincount(parts.ravel(), minlength=2)[1:])) if n_parts else 1
-    found = np.argwhere(parts == largest)
+    found = np.argwhere(ndimage.binary_fill_holes(parts == largest))
     if len(found) < _FEWEST_VOXELS:
         raise NumericsError(
             f"{len(found)} connected voxels are no surface", remedy="give a label image that holds the thalamus"
@@ -103,9 +104,22 @@ def voxels_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _surface(
     field: NDArray[np.float64], level: float, start: NDArray[np.int64], affine: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    vertices, faces, *_ = _marching_cubes()(field, level)
-    places = (vertices.astype(np.float64) + start) @ affine[:3, :3].T + affine[:3, 3]
-    return places, outward_faces(places, faces.astype(np.int64))
+    vertices, triangles, *_ = _marching_cubes()(field, level, allow_degenerate=False)
+    vertices, faces = _largest_piece(vertices.astype(np.float64), triangles.astype(np.int64))
+    places = (vertices + start) @ affine[:3, :3].T + affine[:3, 3]
+    return places, outward_faces(places, faces)
+
+
+def _largest_piece(
+    vertices: NDArray[np.float64], faces: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The connected part of a mesh with the most triangles: a smoothed mask may hold a void, or let go of a spur."""
+    ends = np.concatenate([faces[:, :2], faces[:, 1:]])
+    edges = sparse.coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(vertices),) * 2)
+    piece = connected_components(edges, directed=False)[1]
+    kept = piece == np.bincount(piece[faces[:, 0]]).argmax()
+    number = np.cumsum(kept) - 1
+    return vertices[kept], number[faces[kept[faces[:, 0]]]]
 
 
 def _marching_cubes() -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from thalgpu.engine.structure.alignment import rotations_between
 from thalgpu.engine.structure.mesh_geometry import (
     cotangent_laplacian,
     mean_edge,
@@ -16,7 +17,7 @@ from thalgpu.engine.structure.mesh_geometry import (
     vertex_areas,
 )
 
-STIFFNESS = (256.0, 64.0, 16.0, 4.0, 1.0)
+STIFFNESS = (256.0, 64.0, 16.0, 4.0, 1.0, 0.25)
 """Weights of the field's smoothness, one stage each, from nearly rigid to supple."""
 ROUNDS = 6
 """Pairs of points are found anew so often in every stage."""
@@ -35,11 +36,15 @@ class RegisteredMesh:
     Attributes
     ----------
     vertices : (n_vertices, 3) mm, those of the template, on the surface.
+    posed : (n_vertices, 3) mm, the same without the surface's own position and orientation: where the template lies.
+    scale : its centroid size relative to the template's.
     residual_mean, residual_max : distance between the two surfaces in mm, from the template's vertices to the surface
         and from the surface's to the template; the mean of both directions, and the largest of all.
     """
 
     vertices: NDArray[np.float64]
+    posed: NDArray[np.float64]
+    scale: float
     residual_mean: float
     residual_max: float
 
@@ -97,23 +102,27 @@ def register_template(
     -----
     1. Similarity: centroids and sizes are matched, then iterative closest points (Besl & McKay 1992,
        doi:10.1109/34.121791) in both directions, each time by the small rotation, scaling and translation that takes
-       points to the planes of their partners (Chen & Medioni 1992, doi:10.1016/0262-8856(92)90066-C).
+       points to the planes of their partners (Chen & Medioni 1992, doi:10.1016/0262-8856(92)90066-C). Pairs that are
+       farther apart than most count less (Geman & McClure's weights, the scale from the MAD), so that a local
+       difference of shape does not pull the whole.
     2. A field u of displacements that minimises ‖x + u − foot(x + u)‖² + stiffness · u'Ku, K the template's Laplacian;
        stiffness falls in stages, as in Amberg et al. 2007, doi:10.1109/CVPR.2007.383165. Feet are found on tangent
        planes, among vertices whose normals agree.
 
-    Correspondence is thus geometric: vertices slide only as far as smoothness asks. FSL FIRST's comes from its
-    appearance model, and is the better one where it is available.
+    Correspondence is thus geometric: along the surface, nothing but smoothness says where a vertex belongs. `posed` is
+    therefore made by step 1 alone: a Procrustes analysis of vertices that slid would take their sliding for motion.
+    FSL FIRST's correspondence comes from its appearance model, and is the better one where it is available.
     """
     surface = _Surface.of(vertices, faces)
     placed = _similarity(template, template_faces, surface, _area_weights(vertices, faces))
     fitted = _deform(placed, template_faces, surface)
     own = _Surface.of(fitted, template_faces)
+    posed = _without_pose(fitted, template, placed)
+    scale = float(np.linalg.norm(posed - posed.mean(axis=0)) / np.linalg.norm(template - template.mean(axis=0)))
     forth = np.linalg.norm(surface.closest(fitted, own.normals) - fitted, axis=1)
     back = np.linalg.norm(own.closest(vertices, surface.normals) - vertices, axis=1)
-    return RegisteredMesh(
-        fitted, float((forth.mean() + back.mean()) / 2.0), float(max(forth.max(initial=0.0), back.max(initial=0.0)))
-    )
+    residual = float((forth.mean() + back.mean()) / 2.0)
+    return RegisteredMesh(fitted, posed, scale, residual, float(max(forth.max(), back.max())))
 
 
 def _similarity(
@@ -159,14 +168,25 @@ def _towards_planes(
     """
     centre = points.mean(axis=0)
     arms = sources - centre
-    roots = np.sqrt(weights)[:, None]
+    gap = np.einsum("ij,ij->i", targets - sources, normals)
+    spread = max(1.4826 * float(np.median(np.abs(gap))), _SETTLED_MM)
+    roots = np.sqrt(weights)[:, None] / (1.0 + (gap[:, None] / spread) ** 2)
     along = np.einsum("ij,ij->i", arms, normals)
     design = roots * np.column_stack([np.cross(arms, normals), normals, along])
-    gap = roots[:, 0] * np.einsum("ij,ij->i", targets - sources, normals)
-    change, *_ = np.linalg.lstsq(design, gap, rcond=_FREE)
+    change, *_ = np.linalg.lstsq(design, roots[:, 0] * gap, rcond=_FREE)
     turned = Rotation.from_rotvec(change[:3]).apply(points - centre)
     moved: NDArray[np.float64] = turned * np.exp(change[6]) + centre + change[3:6]
     return moved
+
+
+def _without_pose(
+    fitted: NDArray[np.float64], template: NDArray[np.float64], placed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`fitted` after the rotation and translation that take `placed` back to the template."""
+    home, away = template.mean(axis=0), placed.mean(axis=0)
+    rotation = rotations_between(placed - away, template - home)
+    posed: NDArray[np.float64] = (fitted - away) @ rotation + home
+    return posed
 
 
 def _deform(placed: NDArray[np.float64], faces: NDArray[np.integer], surface: _Surface) -> NDArray[np.float64]:

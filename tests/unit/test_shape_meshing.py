@@ -5,20 +5,20 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from thalgpu.engine.structure.mesh_geometry import outward_normals, signed_volume
+from thalgpu.engine.structure.mesh_geometry import signed_volume
 from thalgpu.engine.structure.meshing import mesh_of_average, mesh_of_mask, voxels_of_mask
 from thalgpu.engine.structure.registration import register_template
 from thalgpu.errors import NumericsError, UsageError
 
-RADII = np.array([8.0, 15.0, 9.0])
+RADII = np.array([5.0, 10.0, 6.0])
 
 
 def _ellipsoid(radii=RADII, *, turn=None, shift=(0.0, 0.0, 0.0), flip=False):
     """A mask on a 1 mm grid and its affine; with `flip` the first axis runs to the left."""
-    axes = [np.arange(-26.0, 27.0)] * 3
+    axes = [np.arange(-18.0, 19.0)] * 3
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     affine = np.eye(4)
-    affine[:3, 3] = -26.0
+    affine[:3, 3] = -18.0
     if flip:
         places[..., 0] *= -1
         affine[0] *= -1
@@ -37,7 +37,7 @@ def test_the_surface_of_an_ellipsoid_lies_on_it(flip):
     vertices, faces = mesh_of_mask(mask, affine)
     away = np.abs(1 - 1 / np.linalg.norm(vertices / RADII, axis=1)) * np.linalg.norm(vertices, axis=1)
     assert away.mean() < 0.15  # mm; a voxel is 1 mm, and its own steps are half of that
-    assert signed_volume(vertices, faces) == pytest.approx(mask.sum(), rel=0.01)
+    assert signed_volume(vertices, faces) == pytest.approx(mask.sum(), rel=0.02)  # flat triangles cut corners
 
 
 def test_islands_are_left_out_and_specks_refused():
@@ -58,7 +58,7 @@ def test_the_average_has_the_mean_volume_and_no_favourite():
     places = [voxels_of_mask(mask) @ affine[:3, :3].T + affine[:3, 3] for mask, affine in masks]
     vertices, faces = mesh_of_average(places, [1.0] * 3)
     mean = np.mean([mask.sum() for mask, _ in masks])
-    assert signed_volume(vertices, faces) == pytest.approx(mean, rel=0.02)
+    assert signed_volume(vertices, faces) == pytest.approx(mean, rel=0.05)  # flat triangles of 1.5 mm cut corners
     np.testing.assert_allclose(vertices.mean(axis=0), [1.0, 0, 0], atol=0.2)  # mm; a grid of 1.5 mm
     np.testing.assert_allclose(mesh_of_average(places[::-1], [1.0] * 3)[0], vertices, atol=1e-9)
 
@@ -66,9 +66,9 @@ def test_the_average_has_the_mean_volume_and_no_favourite():
 @pytest.mark.parametrize(
     ("radii", "turn", "shift"),
     [
-        (RADII, [0.0, 0.0, 0.0], (4.0, -3.0, 2.0)),
+        (RADII, [0.0, 0.0, 0.0], (3.0, -2.0, 2.0)),
         (RADII * 1.15, [0.1, -0.2, 0.3], (0.0, 0.0, 0.0)),
-        ([9.0, 14.0, 10.0], [0.2, 0.2, -0.1], (2.0, 2.0, 2.0)),
+        ([6.0, 9.0, 7.0], [0.2, 0.2, -0.1], (2.0, 2.0, 2.0)),
     ],
 )
 def test_a_template_is_brought_onto_a_surface(radii, turn, shift):
@@ -78,7 +78,10 @@ def test_a_template_is_brought_onto_a_surface(radii, turn, shift):
     assert registered.residual_mean < 0.1  # mm; a voxel is 1 mm
     assert registered.residual_mean <= registered.residual_max < 0.6
     assert signed_volume(registered.vertices, template_faces) == pytest.approx(mask.sum(), rel=0.02)
-    assert (outward_normals(registered.vertices, template_faces) * 0 == 0).all()
+    moved = np.linalg.norm(registered.posed - template, axis=1)
+    size = np.sqrt((np.array(radii) ** 2).sum() / (RADII**2).sum())  # of ellipsoids, nearly
+    assert registered.scale == pytest.approx(size, rel=0.03)
+    assert moved.max() < np.abs(np.array(radii) - RADII).max() + 0.6  # mm; position and turn are gone
 
 
 def test_vertices_of_a_turned_shape_correspond_to_those_of_the_template():
@@ -92,7 +95,7 @@ def test_vertices_of_a_turned_shape_correspond_to_those_of_the_template():
 
 def test_registration_is_the_same_every_time():
     template, faces = mesh_of_mask(*_ellipsoid())
-    surface = mesh_of_mask(*_ellipsoid([9.0, 14.0, 10.0]))
+    surface = mesh_of_mask(*_ellipsoid([6.0, 9.0, 7.0]))
     first, second = (register_template(template, faces, *surface).vertices for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
