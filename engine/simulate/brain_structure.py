@@ -74,8 +74,8 @@ class Brain:
 def brain_of(seed: int, index: int, *, age: float, is_female: bool) -> Brain:
     """A person's volumes and thicknesses, by what FreeSurfer reports of healthy adults.
 
-    Both thalami correlate at .9 and have an SD of a tenth of their mean: two thirds of the variance are the person's
-    own, the rest is head size and age. Thicknesses vary by about 5 %, most of it in common between hemispheres, and
+    Both thalami correlate at .9 and have an SD of a tenth of their mean: half of the variance is the person's own,
+    the rest is head size and age. Thicknesses vary by about 5 %, most of it in common between hemispheres, and
     those within S1 go together.
 
     Parameters
