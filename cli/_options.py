@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thalgpu.errors import UsageError
+
+if TYPE_CHECKING:
+    from thalgpu.engine.cluster.scheduler import Scheduler
 
 INPUT, REGIONS, CLEANING = "Input", "Regions", "Cleaning"
 RUNNING = "Running"
@@ -28,12 +31,42 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
             read["memory"] = parse_bytes(read["memory"])
         except ValueError as error:
             raise UsageError(f"--memory {read['memory']}", remedy="give a size such as 16GB") from error
+    if "scheduler" in read:
+        read["scheduler"] = _read_scheduler(read)
     return read
+
+
+def _read_scheduler(read: dict[str, Any]) -> "Scheduler | None":
+    """The Dask cluster that the options name; an address that cannot be used is refused before any work."""
+    from thalgpu.engine.cluster.scheduler import Scheduler
+
+    names = ("insecure", "tls_ca", "tls_cert", "tls_key")
+    if read["scheduler"] is None:
+        for name in names:
+            if read[name]:
+                option_name = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option_name} speaks of a --scheduler", remedy="leave it out, or add one")
+        return None
+    if read.get("gpus"):
+        raise UsageError(
+            "--gpus counts this machine's, and the work is done by a --scheduler's workers",
+            remedy="leave it out, or give --gpus 0 so that they use their CPUs",
+        )
+    found = Scheduler(read["scheduler"], **{name: read[name] for name in names}, cpu_only=read.get("gpus", 0) == 0)
+    found.address()
+    return found
 
 
 GpusOption = Annotated[int | None, option(RUNNING, "GPUs, one process each; 0: none. [default: all that work]", min=0)]
 WorkersOption = Annotated[int | None, option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)]
 MemoryOption = Annotated[str | None, option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")]
+SchedulerOption = Annotated[
+    str | None, option(RUNNING, "Run on this Dask cluster: tls://HOST:PORT, or its file.", metavar="ADDRESS")
+]
+InsecureOption = Annotated[bool, option(RUNNING, "Accept a scheduler without encryption.", "--insecure")]
+TlsCaOption = Annotated[Path | None, option(RUNNING, "The cluster's authority, PEM. [default: Dask's]")]
+TlsCertOption = Annotated[Path | None, option(RUNNING, "Certificate for it, PEM. [default: Dask's]")]
+TlsKeyOption = Annotated[Path | None, option(RUNNING, "Key of that, PEM. [default: Dask's]")]
 LogJsonOption = Annotated[bool, option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")]
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TypeAlias
 
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.machine import Gpu, find_gpus
 from thalgpu.errors import ResourceError
 from thalgpu.kernels._namespace import Array
@@ -16,19 +17,20 @@ Place: TypeAlias = Callable[[Array], Array]
 _worker_gpu: int | None = None  # a process works on one device for all its life
 
 
-def choose_gpus(requested: int | None) -> tuple[Gpu, ...]:
-    """The GPUs to use.
+def choose_gpus(requested: int | None, scheduler: Scheduler | None = None) -> tuple[Gpu, ...]:
+    """The GPUs of this machine to use.
 
     Parameters
     ----------
     requested : how many; 0 for the CPU; None for all that can compute, or the CPU where none can.
+    scheduler : whose workers have GPUs of their own or none; this machine's are then left alone.
 
     Raises
     ------
     ResourceError
         Fewer can compute than are asked for; it says why, and what to install.
     """
-    if requested == 0:
+    if requested == 0 or scheduler is not None:
         return ()
     try:
         found = find_gpus()

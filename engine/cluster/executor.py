@@ -1,4 +1,4 @@
-"""Run independent tasks, here or in local worker processes, and survive a worker's death."""
+"""Run independent tasks, here, in local worker processes or on a Dask cluster, and survive a worker's death."""
 
 import multiprocessing
 import os
@@ -6,15 +6,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_sentinel
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+from thalgpu.engine.cluster.dask_executor import DaskExecutor
 from thalgpu.engine.cluster.devices import set_worker_gpu
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.errors import WorkerDiedError
 
 Task = TypeVar("Task")
@@ -47,16 +49,32 @@ class InProcessExecutor(Executor):
 
 
 class Workers:
-    """Runs tasks in `n_workers` local processes, or one after the other in this process itself.
+    """Runs tasks in `n_workers` local processes, one after the other in this process itself, or on a Dask cluster.
 
-    Each process gets a GPU of its own where there are any. Processes start with the first task and serve every later
-    stage. Use it as a context manager.
+    Each local process gets a GPU of its own where there are any. Processes start, and the cluster is called, with the
+    first task, and serve every later stage. Use it as a context manager.
+
+    Parameters
+    ----------
+    n_workers, in_process, gpus : of this machine.
+    interrupts : after a signal nothing new starts.
+    scheduler : of the Dask cluster that is used instead, or None.
+    shared : the output folder, which a cluster's workers must see.
     """
 
     def __init__(
-        self, n_workers: int, interrupts: Interrupts, *, in_process: bool = False, gpus: Sequence[int] = ()
+        self,
+        n_workers: int,
+        interrupts: Interrupts,
+        *,
+        in_process: bool = False,
+        gpus: Sequence[int] = (),
+        scheduler: Scheduler | None = None,
+        shared: Path = Path(),
     ) -> None:
         self._gpus = gpus
+        self._scheduler = scheduler
+        self._shared = shared
         self._in_process = in_process
         self._n_workers = n_workers
         self._interrupts = interrupts
@@ -90,11 +108,12 @@ class Workers:
         waiting = list(reversed(tasks))
         running: dict[Future[Result], Task] = {}
         while waiting or running:
-            while waiting and len(running) < self._n_workers and not self._interrupts.requested:
-                task = waiting.pop()
+            free = self._free(len(running))
+            while waiting and free > 0 and not self._interrupts.requested:
+                task, free = waiting.pop(), free - 1
                 try:
                     running[self._open().submit(function, task)] = task
-                except BrokenProcessPool:
+                except BrokenExecutor:
                     suspects.append(task)
                     self._close()
             if self._interrupts.requested:
@@ -102,10 +121,12 @@ class Workers:
                 if time.monotonic() > self._interrupts.since + GRACE_SECONDS:
                     self._kill()
                     return
+            if waiting and not running:
+                time.sleep(0.1)  # for a cluster whose workers have gone and may come back
             finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in finished:
                 task, error = running.pop(future), future.exception()
-                if isinstance(error, BrokenProcessPool):
+                if isinstance(error, BrokenExecutor):
                     suspects.append(task)
                 elif isinstance(error, Exception):
                     yield Outcome(task, error=error)
@@ -116,18 +137,31 @@ class Workers:
 
     def _alone(self, function: Callable[[Task], Result], task: Task) -> Iterator[Outcome[Task, Result]]:
         """Run a suspect in a process of its own, where its death takes nobody along."""
-        self._close()
-        self._executor = _process_pool(1, self._gpus)
+        if self._scheduler is None:
+            self._close()
+            self._executor = _process_pool(1, self._gpus)
         died: list[Task] = []
         yield from self._drain(function, [task], died)
         if died and not self._interrupts.requested:
-            remedy = "it may have run out of memory: use fewer --workers"
+            remedy = "use fewer --workers" if self._scheduler is None else "give workers more"
+            remedy = f"it may have run out of memory: {remedy}"
             yield Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
-        self._close()
+        if self._scheduler is None:
+            self._close()
+
+    def _free(self, n_running: int) -> int:
+        """How many more tasks may start now."""
+        if self._scheduler is None:
+            return self._n_workers - n_running
+        executor = self._open()
+        assert isinstance(executor, DaskExecutor)
+        return executor.free()
 
     def _open(self) -> Executor:
         if self._executor is None:
-            if self._in_process:
+            if self._scheduler is not None:
+                self._executor = DaskExecutor(self._scheduler, self._shared)
+            elif self._in_process:
                 set_worker_gpu(self._gpus[0] if self._gpus else None)
                 self._executor = InProcessExecutor()
             else:
@@ -140,6 +174,8 @@ class Workers:
             self._executor = None
 
     def _kill(self) -> None:
+        if isinstance(self._executor, DaskExecutor):
+            self._executor.abandon()
         for process in list(getattr(self._executor, "_processes", {}).values()):
             process.kill()
 

@@ -78,7 +78,7 @@ def run_gradients(
     with (
         hold(request.out),
         catch_interrupts() as interrupts,
-        _workers(prepared.plan, interrupts) as workers,
+        _workers(request, prepared.plan, interrupts) as workers,
     ):
         check_same_options(request, prepared)
         sweep_temporaries(request.out)
@@ -88,8 +88,15 @@ def run_gradients(
     return result
 
 
-def _workers(plan: GradientsPlan, interrupts: Interrupts) -> Workers:
-    return Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus)
+def _workers(request: GradientsRequest, plan: GradientsPlan, interrupts: Interrupts) -> Workers:
+    return Workers(
+        plan.workers,
+        interrupts,
+        in_process=plan.in_process,
+        gpus=plan.gpus,
+        scheduler=request.scheduler,
+        shared=request.out,
+    )
 
 
 class _Stages:

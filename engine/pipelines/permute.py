@@ -64,7 +64,14 @@ def run_permute(
     plan = prepared.plan
     with hold(request.out), catch_interrupts() as interrupts:
         sweep_temporaries(request.out)
-        with Workers(plan.workers, interrupts, in_process=plan.in_process, gpus=plan.gpus) as workers:
+        with Workers(
+            plan.workers,
+            interrupts,
+            in_process=plan.in_process,
+            gpus=plan.gpus,
+            scheduler=request.scheduler,
+            shared=request.out,
+        ) as workers:
             result = PermuteResult(request.out, warnings=prepared.warnings)
             _Run(request, prepared, progress, interrupts, workers, result).run()
         if result.interrupted is None:

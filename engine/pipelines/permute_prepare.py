@@ -72,7 +72,7 @@ def prepare_permute(request: PermuteRequest) -> PermutePrepared:
     """
     check_permute_request(request)
     check_is_ours(request.out)
-    gpus = choose_gpus(request.gpus)
+    gpus = choose_gpus(request.gpus, request.scheduler)
     with collect_remarks() as remarks:
         stacks = read_subject_maps(request.maps, components=request.component, mask=request.mask)
         design, rows, hashes = _design(request, stacks[0])

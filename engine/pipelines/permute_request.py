@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.errors import UsageError
@@ -33,7 +34,7 @@ class PermuteRequest:
     tfce_connectivity, cluster_connectivity : neighbours of a voxel, for TFCE and for clusters; PALM's by default.
     vertex_areas : whether vertices count by their mm², or as one each.
     options : how the test is done.
-    workers, memory, gpus, overwrite : as of `thalgpu gradients`.
+    workers, memory, gpus, overwrite, scheduler : as of `thalgpu gradients`.
     """
 
     maps: tuple[Path, ...]
@@ -63,6 +64,7 @@ class PermuteRequest:
     memory: int | None = None
     gpus: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
 
 
 def check_permute_request(request: PermuteRequest) -> None:

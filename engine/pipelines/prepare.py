@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from thalgpu.engine.cluster.devices import choose_gpus
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.config import CleaningOptions, GradientOptions
 from thalgpu.engine.inputs.model import Region, Subject
 from thalgpu.engine.inputs.regions import find_regions, read_region, usable_subjects
@@ -60,6 +61,7 @@ class GradientsRequest:
     memory : bytes allowed, or None.
     gpus : how many GPUs, 0 for the CPU, or None for all that work.
     overwrite : replace results that were made with other options.
+    scheduler : Dask cluster that does the work, or None for this machine.
     """
 
     subjects: Path
@@ -75,6 +77,7 @@ class GradientsRequest:
     memory: int | None = None
     gpus: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def prepare(request: GradientsRequest) -> Prepared:
     check_gradient_options(request.options)
     check_cleaning_options(request.cleaning)
     check_is_ours(request.out)
-    gpus = choose_gpus(request.gpus)
+    gpus = choose_gpus(request.gpus, request.scheduler)
     with collect_remarks() as remarks:
         subjects, thalamus, cortex = find_inputs(request)
     parts = split_parts(thalamus, cortex, request.options)

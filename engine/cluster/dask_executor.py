@@ -1,0 +1,254 @@
+"""Tasks on an existing Dask cluster, behind the same door as local processes.
+
+Dask repeats the tasks of a worker that died, up to three times, and so does whatever ran beside them: one task that
+kills its worker would kill four. Here every task is bound to one worker that has nothing else to do; when that worker
+is gone the task is given back as broken, and who asked decides (`Workers` runs it once more, alone).
+"""
+
+import importlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from thalgpu.engine.cluster.dask_worker import About, Answer, about_worker, run_task, versions
+from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.outputs.atomic import write_text
+from thalgpu.errors import ResourceError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+CONNECT_SECONDS = 20
+"""How long a scheduler may take to answer."""
+PATIENCE_SECONDS = 120.0
+"""How long the run waits for a first worker, or for one more after all have gone."""
+_LOOK_SECONDS = 0.5
+
+
+class WorkerLost(BrokenExecutor):
+    """The worker that had the task is gone."""
+
+
+class WorkerTraceback(Exception):
+    """The traceback of an error on a worker, as its cause."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class _Running(NamedTuple):
+    """A task at work: what is promised here, and Dask's own promise."""
+
+    here: Future[Any]
+    there: Any
+
+
+class DaskExecutor(Executor):
+    """Runs each task on a worker of its own of a Dask cluster.
+
+    Parameters
+    ----------
+    scheduler : where it is.
+    shared : the output folder, which all workers must see.
+
+    Raises
+    ------
+    UsageError, InputError
+        Its address or certificates cannot be used.
+    ResourceError
+        Dask is not installed; nobody answers; workers are of other versions, or do not see the folder.
+    """
+
+    def __init__(self, scheduler: Scheduler, shared: Path) -> None:
+        self._scheduler = scheduler
+        self._folder, self._secret = os.getcwd(), secrets.token_hex(16)
+        self._token = shared / f".thalgpu-{os.getpid()}-{secrets.token_hex(4)}.tmp"  # swept after a crash
+        self._running: dict[str, _Running] = {}
+        self._workers: dict[str, About] = {}
+        self._looked = self._last_seen = 0.0
+        self._distributed = _distributed()
+        self._client = _connect(self._distributed, scheduler)
+        try:
+            write_text(self._token, self._secret)
+            self._wait_for_workers()
+        except BaseException:
+            self.abandon()
+            self.shutdown()
+            raise
+
+    def free(self) -> int:
+        """How many workers have nothing to do; ResourceError when there has been none at all for two minutes."""
+        self._look()
+        return len(self._workers) - len(self._running)
+
+    def submit(  # type: ignore[override]  # one argument, the task, is all that `Workers` gives
+        self, fn: Callable[[Task], Result], task: Task, /
+    ) -> Future[Result]:
+        """Bind `fn(task)` to a worker that has nothing to do; `free` has said that there is one."""
+        worker = next(one for one in self._workers if one not in self._running)
+        on_gpu = self._workers[worker].gpu is not None
+        here: Future[Result] = Future()
+        here.set_running_or_notify_cancel()
+        there = self._client.submit(
+            run_task, fn, task, self._folder, on_gpu=on_gpu, pure=False, retries=0, workers=[worker]
+        )
+        self._running[worker] = _Running(here, there)
+        there.add_done_callback(lambda done: self._take(worker, here, done))
+        return here
+
+    def abandon(self) -> None:
+        """Wait for nothing any more: what is at work ends by itself, and nobody hears of it."""
+        for one in list(self._running.values()):
+            with suppress(OSError, TimeoutError):
+                one.there.cancel(force=True)
+        self._running = {}
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 -- none wait here
+        """Wait for what is at work, then take leave of the cluster, which goes on."""
+        with suppress(ResourceError):  # a cluster that has gone is what was wanted
+            while wait and self._running:
+                self._look()
+                time.sleep(0.05)
+        with suppress(OSError):
+            self._token.unlink(missing_ok=True)
+        self._client.close(timeout=5)
+
+    def _take(self, worker: str, here: Future[Any], done: Any) -> None:
+        """Pass on what a worker answered; called by Dask in a thread of its own."""
+        scheduler = self._distributed.scheduler
+        try:
+            answer = done.result()
+        except (CancelledError, scheduler.KilledWorker, scheduler.NoValidWorkerError):
+            answer = WorkerLost(worker)
+        except Exception as error:  # a task or a result that cannot travel
+            answer = Answer(error=error)
+        self._running.pop(worker, None)
+        with suppress(InvalidStateError):  # it was given up meanwhile
+            _settle(here, answer)
+
+    def _look(self) -> None:
+        """Who is there, every half second: tasks of those who are not are broken, newcomers are checked."""
+        if time.monotonic() < self._looked + _LOOK_SECONDS:
+            return
+        try:
+            present = set(self._client.nthreads())
+        except (OSError, TimeoutError, CancelledError, RuntimeError) as error:
+            raise self._gone(error) from error
+        self._looked = time.monotonic()
+        for worker in set(self._running) - present:
+            lost = self._running.pop(worker)
+            with suppress(InvalidStateError):
+                lost.here.set_exception(WorkerLost(worker))
+            lost.there.cancel(force=True)
+        self._workers = {worker: about for worker, about in self._workers.items() if worker in present}
+        self._check(sorted(present - set(self._workers)))
+        if present:
+            self._last_seen = self._looked
+        elif self._looked > self._last_seen + PATIENCE_SECONDS:
+            raise ResourceError(
+                f"no Dask worker for {PATIENCE_SECONDS:.0f} s",
+                where=self._scheduler.place,
+                remedy="start workers, then run the same command to go on",
+            )
+
+    def _wait_for_workers(self) -> None:
+        self._last_seen = time.monotonic()
+        self._look()
+        while not self._workers:
+            time.sleep(_LOOK_SECONDS)
+            self._look()
+
+    def _check(self, newcomers: list[str]) -> None:
+        """Workers must run what we run, see what we write, and work on the same kind of device."""
+        if not newcomers:
+            return
+        given = (self._folder, str(self._token), self._secret)
+        ask_gpu = not self._scheduler.cpu_only
+        told = self._client.run(about_worker, *given, ask_gpu=ask_gpu, workers=newcomers, on_error="return")
+        for worker, about in told.items():
+            if isinstance(about, OSError):
+                continue  # it went while it was asked; if it is there, it is asked again
+            self._workers[worker] = _checked(worker, about, self._token.parent)
+        if len({about.gpu is None for about in self._workers.values()}) > 1:
+            raise ResourceError(
+                "some Dask workers have a GPU and some have none, whose results differ in the last digits",
+                remedy="use workers of one kind, or --gpus 0",
+            )
+
+    def _gone(self, error: BaseException) -> ResourceError:
+        self.abandon()
+        return ResourceError(
+            f"the Dask scheduler has gone ({type(error).__name__})",
+            where=self._scheduler.place,
+            remedy="start it again, then run the same command to go on",
+        )
+
+
+def _settle(here: Future[Any], answer: "Answer | WorkerLost") -> None:
+    if isinstance(answer, WorkerLost):
+        here.set_exception(answer)
+    elif answer.error is not None:
+        if answer.trace:
+            answer.error.__cause__ = WorkerTraceback(answer.trace)
+        here.set_exception(answer.error)
+    else:
+        here.set_result(answer.result)
+
+
+def _checked(worker: str, about: "About | Exception", out: Path) -> About:
+    if not isinstance(about, About):
+        raise ResourceError(
+            f"Dask worker {worker} cannot run thalgpu: {type(about).__name__}: {about}",
+            remedy="install the same version of thalgpu where workers run",
+        )
+    ours = versions()
+    other = [
+        f"{name} {theirs} there, {ours[name]} here" for name, theirs in about.versions.items() if ours[name] != theirs
+    ]
+    if other:
+        raise ResourceError(
+            f"Dask worker {worker} has other versions: {'; '.join(other)}",
+            remedy="use one environment for the client and all workers",
+        )
+    if not about.sees_token:
+        raise ResourceError(
+            f"Dask worker {worker} does not see the output folder",
+            where=str(out.absolute()),
+            remedy="choose an --out on a disk that all nodes share under the same path",
+        )
+    return about
+
+
+def _connect(distributed: ModuleType, scheduler: Scheduler) -> Any:
+    """A client of the scheduler."""
+    address, security = scheduler.address(), scheduler.security()
+    encrypted = address.startswith("tls://")
+    try:
+        return distributed.Client(
+            address,
+            security=distributed.Security(require_encryption=encrypted, **security),
+            timeout=CONNECT_SECONDS,
+            set_as_default=False,
+            name="thalgpu",
+        )
+    except (OSError, TimeoutError, TypeError, RuntimeError) as error:
+        raise ResourceError(
+            f"no Dask scheduler answers: {error}",
+            where=address,
+            remedy="see that it runs, and that --tls-ca, --tls-cert and --tls-key are its own"
+            if encrypted
+            else "see that it runs",
+        ) from error
+
+
+def _distributed() -> ModuleType:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise ResourceError("--scheduler needs Dask", remedy="pip install 'thalgpu[cluster]'") from error
