@@ -1,10 +1,12 @@
 """Figures as PNG bytes, drawn without a display."""
 
 import io
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from thalgpu.engine.inputs.model import VolumeGrid
@@ -13,6 +15,10 @@ DPI = 110
 PRINT_DPI = 144
 """Of figures that are to be printed, too."""
 
+_NO_SOFTWARE: Any = {"Software": None}
+"""A file that does not say by which version it was drawn."""
+_EDGE = 0.1
+"""Background around a figure, inches."""
 _MARGIN = 2
 """Voxels around the thalamus that a slice shows."""
 
@@ -122,17 +128,30 @@ def _height(level: int, affine: NDArray[np.float64] | None) -> str:
 def as_png(figure: Figure) -> bytes:
     """The drawn figure as a PNG file; equal figures are equal bytes."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
+    if figure.get_layout_engine() is None:  # something may stand beyond its edges
+        figure.savefig(buffer, format="png", metadata=_NO_SOFTWARE, bbox_inches="tight")
+        return buffer.getvalue()
     _settle(figure)
-    # no software or date in the file
-    figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight")
+    canvas.draw()  # once: `savefig` with a tight box draws three times
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib left this one out
+    drawn = _without_margins(pixels, margin=round(_EDGE * figure.dpi))
+    imsave(buffer, drawn, format="png", dpi=figure.dpi, metadata=_NO_SOFTWARE)
     return buffer.getvalue()
+
+
+def _without_margins(pixels: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
+    """What is drawn, and so much of the background around it."""
+    differs = (pixels != pixels[0, 0]).any(axis=2)
+    rows, columns = (np.flatnonzero(differs.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return pixels
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    return np.ascontiguousarray(pixels[top : rows[-1] + margin + 1, left : columns[-1] + margin + 1])
 
 
 def _settle(figure: Figure) -> None:
     """Lay the figure out once, and round: the solver's last digits depend on addresses in memory."""
-    if figure.get_layout_engine() is None:
-        return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axis in figure.axes:
