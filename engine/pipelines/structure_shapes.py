@@ -99,7 +99,7 @@ def _one_topology(
     failures: dict[str, Exception],
 ) -> dict[str, NDArray[np.float64]]:
     """Vertices of the subjects whose triangles are those of most; the others, and those without a mesh, have failed."""
-    if 2 * len(meshes) < len(records):  # a side that most lack is nobody's failure
+    if not meshes or 2 * len(meshes) < len(records):  # a side that most lack is nobody's failure
         return {}
     topology = {who: (len(vertices), faces.tobytes()) for who, (vertices, faces) in meshes.items()}
     most = Counter(topology.values()).most_common(1)[0][0]  # the first of equally many
