@@ -166,10 +166,11 @@ def _exact_seconds(study: Study) -> float:
 def _shares_in_words(tried: list[tuple[int, float]], *, exact: bool) -> str:
     """How many of the pilot's permutations were above the tolerance with each basis, and what becomes of them."""
     *before, (rank, share) = tried
-    become = "so all are solved exactly" if exact else "and such ones are solved exactly"
+    become = "so all are solved exactly" if exact else "and any such one is solved exactly"
     others = ", ".join(f"{100 * other:.0f} % with {size}" for size, other in before)
     smaller = f" ({others})" if others else ""
-    above = f"{100 * share:.0f} % of the pilot's permutations have an estimated error above eig_tol"
+    how_many = f"{100 * share:.0f} %" if share else "none"
+    above = f"{how_many} of the pilot's permutations have an estimated error above eig_tol"
     return f"{above} with a basis of {rank}, {become}{smaller}"
 
 

@@ -44,13 +44,12 @@ def render_compare(page: ComparePage) -> str:
 
 
 def _section(one: ComparisonPage) -> dict[str, object]:
-    found = any(part.leading.significant.any() for part in one.components)
     drawn = [part for part in one.components if part.number <= SHOWN or part.leading.significant.any()]
     return {
         "title": words.title(one),
         "headline": words.headline(one),
         "numbers_found": words.numbers_found(one),
-        "found": found or any(number.significant.any() for number in one.numbers),
+        "found": words.is_found(one),
         "is_pair": one.is_pair,
         "groups": [name for name, _ in one.groups],
         "components": [(part.number, part.mixes, _figures(one, part)) for part in drawn],
@@ -69,6 +68,7 @@ def _section(one: ComparisonPage) -> dict[str, object]:
         "angles": [] if one.angles is None else [_angle_row(row, i) for i, row in enumerate(one.angles, start=1)],
         "peak_columns": one.peak_columns,
         "peaks": one.peaks[:MOST_PEAKS],
+        "peaks_in": "" if voxel_affine(one.region) is None else "Size in mm³; x, y and z in mm.",
         "n_more_peaks": max(0, len(one.peaks) - MOST_PEAKS),
     }
 
@@ -122,7 +122,7 @@ def _angle_row(angles: NDArray[np.float64], size: int) -> list[str]:
     """How many components, and their angles."""
     return [
         "1" if size == 1 else f"1–{size}",
-        *(f"{angle:.3g}°" for angle in angles[:size]),
+        *(f"{angle:.1f}°" if angle >= 1 else f"{angle:.2g}°" for angle in angles[:size]),
         *[""] * (len(angles) - size),
     ]
 

@@ -16,9 +16,9 @@ def certificate(page: ComparePage) -> Iterator[str]:
         yield (
             f"Eigenvectors of every permuted group were found in the {rank} leading eigenvectors of all subjects' "
             "mean, and corrected by one product with the group's own operator. Where the estimated error of a "
-            f"difference map was above {page.eig_tol:g} of its SD under permutation, that permutation was computed "
-            f"again exactly. {n_verified} permutations a comparison, drawn at random, were computed both ways: the "
-            "errors found there, of maps and of numbers, are the verified ones."
+            f"map was above {page.eig_tol:g} of its SD under permutation, or of its range's, that permutation was "
+            f"computed again exactly. {n_verified} permutations a comparison, drawn at random, were computed both "
+            "ways: the errors found there, of maps and of numbers, are the verified ones."
         )
     if "exact" in paths:
         yield (

@@ -58,6 +58,13 @@ def headline(one: ComparisonPage) -> str:
     return f"{_counts(one, found)} {verb} significant {by}; {smallest}. {_jointly(one)}"
 
 
+def is_found(one: ComparisonPage) -> bool:
+    """Whether anything is significant once corrected over the components too."""
+    tests = (component.leading for component in one.components)
+    maps = (test.p_fwe if test.p_joint is None else test.p_joint for test in tests)
+    return any((p <= ALPHA).any() for p in maps) or any(number.significant.any() for number in one.numbers)
+
+
 def numbers_found(one: ComparisonPage) -> str:
     """Which of the numbers differ, in a sentence."""
     found = [

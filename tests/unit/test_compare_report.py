@@ -189,6 +189,14 @@ def test_numbers_that_differ_stand_in_the_headline_and_are_marked():
     assert re.search(r'class="first marked">−0.02</td><td class="marked">0.200</td><td class="marked">0.040<', html)
 
 
+@pytest.mark.parametrize(("p_joint", "kind"), [(0.04, "found"), (0.06, "none")])
+def test_a_comparison_is_marked_where_something_is_left_when_corrected_over_the_components(p_joint, kind):
+    test = maximum_test(3, p_joint=np.full(N_VOXELS, p_joint))
+    html = render_compare(page(comparison((component(1, tests=(test,)), *(component(i) for i in range(2, 5))))))
+    assert f'<li class="{kind}">' in html
+    assert "3 of 120 voxels in component 1" in words(html)
+
+
 def test_explained_variance_is_told_in_percent():
     html = render_compare(page(comparison()))
     assert "explained variance (%)</th>" in html
@@ -249,7 +257,7 @@ def test_principal_angles_of_a_pair_are_listed_for_each_number_of_components():
     angles = np.tril(np.arange(1.0, 17.0).reshape(4, 4))
     text = said(comparison(angles=angles))
     assert "Principal angles" in text
-    assert "1–3 9° 10° 11° 1–4 13°" in text
+    assert "1–3 9.0° 10.0° 11.0° 1–4 13.0°" in text
     assert "Principal angles" not in said(comparison(name="all groups", groups=ALL)).replace("principal angles", "")
 
 
