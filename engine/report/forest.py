@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from thalgpu.engine.report.figures import PRINT_DPI, as_png
 from thalgpu.engine.report.inference_figures import PLAIN, SIGNIFICANT, plain
 
-_LONGEST_NAME = 44
+_LONGEST_NAME = 48
 
 
 @dataclass(frozen=True)

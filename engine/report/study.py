@@ -60,35 +60,30 @@ def _width(png: bytes) -> int:
 
 
 def _arm(arm: ArmPage, page: StudyPage) -> dict[str, object]:
+    has_parts = any(row.part for row in arm.rows)
     return {
         "key": arm.key,
         "title": arm.title,
         "measured": arm.measured,
         "headline": words.headline(arm, page),
         "found": any(row.p_arm <= ALPHA for row in arm.rows),
-        "rows": [(_result(row, same_effect=bool(_effect_name(arm))), f"reach-{words.reach(row)}") for row in arm.rows],
-        "effect_name": _effect_name(arm),
-        "has_parts": any(row.part for row in arm.rows),
+        "rows": [(_result(row, with_part=has_parts), f"reach-{words.reach(row)}") for row in arm.rows],
+        "has_parts": has_parts,
+        "effects": words.effects_named(arm),
         "pictures": [_picture(one) for one in arm.pictures],
         "reports": arm.reports,
         "remarks": arm.remarks,
     }
 
 
-def _effect_name(arm: ArmPage) -> str:
-    """That of all rows, or "" where they differ."""
-    names = {row.effect_name for row in arm.rows}
-    return names.pop() if len(names) == 1 else ""
-
-
-def _result(row: ResultRow, *, same_effect: bool) -> tuple[str, ...]:
+def _result(row: ResultRow, *, with_part: bool) -> tuple[str, ...]:
     """Cells of a row of an arm's table."""
     return (
         row.contrast,
-        row.part or "–",
+        *((row.part or "–",) if with_part else ()),
         words.statistic(row),
-        row.where or "–",
-        words.effect(row) if same_effect else f"{row.effect_name} {words.effect(row)}",
+        words.minus(row.where) or "–",
+        words.effect(row),
         f"{row.n_significant:,} of {row.n_features:,}",
         p_text(row.p_fwe),
         p_text(row.p_arm),
@@ -102,7 +97,7 @@ def _table(table: TextTable) -> dict[str, object]:
     return {
         "caption": table.caption,
         "columns": table.columns,
-        "rows": [(cells, "") for cells in table.rows],
+        "rows": [(tuple(words.minus(cell) for cell in cells), "") for cells in table.rows],
         "notes": table.notes,
     }
 

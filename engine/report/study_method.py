@@ -22,8 +22,9 @@ def _participants(page: StudyPage) -> Iterator[str]:
     if page.excluded:
         n = len(page.excluded)
         yield f"{n} more {'was' if n == 1 else 'were'} excluded, for the reasons given in the report."
-    said = " ".join(page.grouped)
-    yield from (line if line.endswith(".") else f"{line}." for line in page.grouped)
+    said = "; ".join(line.rstrip(".") for line in page.grouped)
+    if said:
+        yield f"Groups: {said}."
     known = [f"{name} ({paper})" for name, paper in INSTRUMENTS.items() if name in said]
     if known:
         yield f"Instruments: {listed(known)}."
@@ -31,8 +32,7 @@ def _participants(page: StudyPage) -> Iterator[str]:
 
 def _measures(page: StudyPage) -> Iterator[str]:
     yield "Measures."
-    for arm in page.arms:
-        yield f"{arm.title}: {arm.measured}"
+    yield from (arm.measured for arm in page.arms)
     yield "The combination of measures is that of a study of chronic low-back pain (Pain 2025)."
 
 

@@ -1,5 +1,6 @@
 """A study in words: what was found in each arm, how far corrections reach, and what the results do not say."""
 
+import re
 from collections.abc import Iterator
 from math import sqrt
 
@@ -57,14 +58,14 @@ def _where(row: ResultRow) -> str:
     return f"{row.contrast}, {row.part}" if row.part else row.contrast
 
 
-def joint_cell(arm: ArmPage, contrast: str) -> tuple[str, str, int]:
+def joint_cell(arm: ArmPage, contrast: str) -> tuple[str, tuple[str, ...], int]:
     """Verdict, p-values and reach of an arm's best part for a contrast."""
     rows = arm.of(contrast)
     if not rows:
-        return "not tested", "", 0
+        return "not tested", (), 0
     best = min(rows, key=lambda row: (row.p_joint, row.p_arm, row.p_fwe))
     words = ("nothing found", "in a part only", "in the arm", "across all arms")[reach(best)]
-    return words, f"p_joint = {p_text(best.p_joint)}, p_arm = {p_text(best.p_arm)}", reach(best)
+    return words, (f"p_joint = {p_text(best.p_joint)}", f"p_arm = {p_text(best.p_arm)}"), reach(best)
 
 
 def facts(page: StudyPage) -> tuple[tuple[str, str], ...]:
@@ -84,15 +85,29 @@ def facts(page: StudyPage) -> tuple[tuple[str, str], ...]:
     )
 
 
+_SYMBOLS = {"Hedges g": "g", "partial r": "r", "partial η²": "η²"}
+
+
 def statistic(row: ResultRow) -> str:
     """E.g. t(79) = −4.21."""
     return f"{row.statistic}({row.df}) = {fixed(row.peak)}"
 
 
 def effect(row: ResultRow) -> str:
-    """Size with limits where they are known."""
+    """Size with limits where they are known, after its symbol."""
     limits = "" if row.low is None or row.high is None else f" [{fixed(row.low)} to {fixed(row.high)}]"
-    return f"{fixed(row.effect)}{limits}"
+    return f"{_SYMBOLS.get(row.effect_name, row.effect_name)} = {fixed(row.effect)}{limits}"
+
+
+def effects_named(arm: ArmPage) -> str:
+    """The effects of an arm's rows by symbol and name."""
+    names = dict.fromkeys(row.effect_name for row in arm.rows)
+    return "; ".join(f"{_SYMBOLS[name]}: {name}" if name in _SYMBOLS else name for name in names)
+
+
+def minus(text: str) -> str:
+    """Numbers in a text with minus signs instead of hyphens."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", text)
 
 
 def fixed(value: float) -> str:

@@ -14,7 +14,7 @@ from thalgpu.engine.report.study import render_study
 from thalgpu.engine.report.study_method import methods_paragraph
 from thalgpu.engine.report.study_page import StudyPage
 from thalgpu.engine.report.study_papers import references
-from thalgpu.engine.report.study_words import limits, reach, robust
+from thalgpu.engine.report.study_words import limits, minus, reach, robust
 
 EVIL = "<script>alert('1')</script>\"'&"
 VOID = {"meta", "img", "br"}
@@ -145,7 +145,7 @@ def test_pages_of_84_participants_stay_small(study):
 def test_joint_table_says_in_words_how_far_results_stand_up(elements):
     said = rows(elements)
     assert (
-        "Thalamic gradients nothing found pjoint = 0.900, parm = 0.500 across all arms pjoint = 0.020, parm = 0.004"
+        "Thalamic gradients nothing found pjoint = 0.900 parm = 0.500 across all arms pjoint = 0.020 parm = 0.004"
     ) in said
     assert "in the arm pjoint" not in " ".join(said)
 
@@ -164,7 +164,7 @@ def test_result_that_does_not_survive_all_arms_is_said_not_to(study):
 
 
 def test_rows_of_arms_hold_statistic_effect_and_all_three_corrections(elements):
-    row = "neuCLBP - HC left t(79) = −2.50 left −0.66 [−1.20 to −0.12] 2 of 6 0.001 0.002 0.008 all arms"
+    row = "neuCLBP - HC left t(79) = −2.50 left g = −0.66 [−1.20 to −0.12] 2 of 6 0.001 0.002 0.008 all arms"
     assert row in rows(elements)
 
 
@@ -172,7 +172,18 @@ def test_effects_of_several_kinds_are_named_one_by_one(study):
     arm = study.arms[2]
     other = replace(arm.rows[0], effect_name="partial η²", statistic="F", df="2, 79", effect=0.04, low=None, high=None)
     page = Elements(render_study(replace(study, arms=(replace(arm, rows=(*arm.rows, other)),))))
-    assert "F(2, 79) = −2.50 left partial η² 0.04 0 of 4" in text(page)
+    assert "F(2, 79) = −2.50 left η² = 0.04 0 of 4" in text(page)
+
+
+def test_parts_have_a_column_only_where_there_are_several(elements):
+    headers = [row for row in rows(elements) if row.startswith("contrast ")]
+    assert [header.split()[1] for header in headers] == ["part", "part", "statistic"]
+
+
+def test_numbers_have_minus_signs_and_names_keep_their_hyphens():
+    assert minus("x -14, y -20 at sub-01, component-3 of a - b: -0.5 to -1") == (
+        "x −14, y −20 at sub-01, component-3 of a - b: −0.5 to −1"
+    )
 
 
 def test_robustness_stands_beside_the_main_result(elements):
@@ -205,7 +216,7 @@ def test_excluded_severity_and_quality_are_told(elements):
     assert "sub-25 no mesh" in said
     assert "displacement painDETECT 16 −0.50 −0.80 to −0.10 0.002 0.010 yes" in said
     assert "sub-02 0.9 moved" in said
-    assert "1 of 2 participants stand out" in text(elements)
+    assert "1 of 2 participants stands out" in text(elements)
 
 
 def test_simulated_participants_are_told_at_the_top_and_real_ones_are_not(study, elements):
