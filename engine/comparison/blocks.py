@@ -33,8 +33,8 @@ Floats = NDArray[np.float64]
 TIE = 1e-6
 """Statistics that fall short of the observed one by less than this part of it are equal: so exact are solvers."""
 
-EXACT = 0.2
-"""Part of `eig_tol` that exact solutions may be off by as estimated: they are off by a quarter of that."""
+EXACT = 0.3
+"""Part of `eig_tol` that exact solutions may be off by as estimated: they are off by a fifth of that."""
 
 CLOSE = 0.01
 """Distance to the next eigenvalue, as part of the eigenvalue, below which components of a group may have mixed."""

@@ -15,7 +15,7 @@ MIXED = 0.3
 """How much of the largest possible coupling two vectors have through what they lack outside of the basis. What they
 lack points in hardly related directions: on the same cohorts never more than .17 of it, .04 in 99 of 100 pairs."""
 
-LEFT = 0.6
+LEFT = 0.5
 """Part of a step inside of the pooled basis that it is wrong by: it knows of the pooled operator there, not of the
 mean's own."""
 

@@ -201,3 +201,22 @@ def test_units_of_the_affinities_change_no_p(stack, study_of):
         for name in one.maps:
             if name.startswith("p_fwe"):
                 np.testing.assert_allclose(one.maps[name], other.maps[name], atol=1.5 / 70)  # one tie of float32
+
+
+def test_exact_solutions_of_many_voxels_are_as_exact_as_their_statistics_need(affinities, study_of, monkeypatch):
+    ijk = np.indices((6, 6, 5)).reshape(3, -1).T
+    stack = affinities(ijk, len(LABELS), rough=0.5)
+    study = study_of(stack, LABELS, ijk, rank=60, n_perm=N_PERM)
+    fine = {number: solve_features(study, number, range(20)) for number in (PAIR, ALL)}
+    maps = fine[PAIR].features[:, : K * len(ijk)].reshape(20, K, -1)
+    spreads = np.sqrt((maps**2).mean(axis=(0, 2)))
+    study = replace(study, spreads=(spreads,) * 4)  # of the pairs; all groups together vary less
+    monkeypatch.setattr(blocks, "SMALL", 0)
+    for number in (PAIR, ALL):
+        batch = solve_features(study, number, range(20))
+        errors = (batch.features - fine[number].features)[:, : K * len(ijk)].reshape(20, K, -1)
+        true = np.sqrt((errors**2).mean(axis=2))
+        assert true.max() > 0
+        allowed = blocks.EXACT * study.allowed(number)
+        assert (batch.errors <= 1.5 * allowed).all()  # groups' maps are larger than the template
+        assert (true <= allowed).all()
