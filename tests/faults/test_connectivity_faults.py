@@ -25,6 +25,14 @@ def cohort(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_pictures():
+    """No fault here has to do with them, and they take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thalgpu.engine.report.connectivity._figures", lambda page: [])
+        yield
+
+
 def make_request(cohort):
     return ConnectivityRequest(
         cohort.list_file,
@@ -43,7 +51,7 @@ def request_(cohort, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cohort, tmp_path_factory):
+def undisturbed(cohort, without_pictures, tmp_path_factory):
     """What a run without any fault writes."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     run_connectivity(replace(make_request(cohort), out=out))
