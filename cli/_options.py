@@ -10,6 +10,7 @@ from thalgpu.errors import UsageError
 
 if TYPE_CHECKING:
     from thalgpu.engine.cluster.scheduler import Scheduler
+    from thalgpu.engine.cluster.shards import Shard
 
 INPUT, REGIONS, CLEANING = "Input", "Regions", "Cleaning"
 RUNNING = "Running"
@@ -31,9 +32,21 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
             read["memory"] = parse_bytes(read["memory"])
         except ValueError as error:
             raise UsageError(f"--memory {read['memory']}", remedy="give a size such as 16GB") from error
+    if read.get("shard") is not None:
+        read["shard"] = _read_shard(read)
     if "scheduler" in read:
         read["scheduler"] = _read_scheduler(read)
     return read
+
+
+def _read_shard(read: dict[str, Any]) -> "Shard":
+    from thalgpu.engine.cluster.shards import Shard
+
+    if read["overwrite"]:
+        raise UsageError(
+            "--overwrite would remove what other shards do", remedy="leave it out, or choose another --out"
+        )
+    return Shard.parse(read["shard"])
 
 
 def _read_scheduler(read: dict[str, Any]) -> "Scheduler | None":
@@ -67,6 +80,7 @@ InsecureOption = Annotated[bool, option(RUNNING, "Accept a scheduler without enc
 TlsCaOption = Annotated[Path | None, option(RUNNING, "The cluster's authority, PEM. [default: Dask's]")]
 TlsCertOption = Annotated[Path | None, option(RUNNING, "Certificate for it, PEM. [default: Dask's]")]
 TlsKeyOption = Annotated[Path | None, option(RUNNING, "Key of that, PEM. [default: Dask's]")]
+ShardOption = Annotated[str | None, option(RUNNING, "Do every N-th task only, from the I-th.", metavar="I/N")]
 LogJsonOption = Annotated[bool, option(RUNNING, "Progress and errors as JSON lines on stderr.", "--log-json")]
 
 

@@ -34,6 +34,7 @@ from thalgpu.cli._options import (
     Recipe,
     SchedulerOption,
     ScrubOption,
+    ShardOption,
     SubjectsOption,
     Targets,
     ThalamusOption,
@@ -126,6 +127,7 @@ def gradients(
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = 0,
@@ -219,6 +221,8 @@ def _print_result(result: "GradientsResult", *, as_json: bool) -> None:
     n_skipped = sum(one.record.skipped for one in result.aligned)
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
+    elif result.shard is not None:
+        print_line(result.shard.words)
     else:
         print_line(
             f"{len(result.aligned)} finished ({n_skipped} verified, not computed again), "

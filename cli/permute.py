@@ -18,6 +18,7 @@ from thalgpu.cli._options import (
     Missing,
     Scale,
     SchedulerOption,
+    ShardOption,
     Tail,
     TfceGrid,
     TlsCaOption,
@@ -134,6 +135,7 @@ def permute(
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: Annotated[bool, option(RUNNING, "Replace results of another test.", "--overwrite")] = False,
     dry_run: Annotated[bool, option(RUNNING, "Check everything, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[
@@ -216,6 +218,9 @@ def _print_result(request: "PermuteRequest", result: "PermuteResult", *, as_json
 
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
+        return
+    if result.shard is not None:
+        print_line(result.shard.words)
         return
     rows = [_cells(one, summary_row(one)) for one in result.found]
     columns = ["contrast", "map", "statistic", "smallest", "largest", "significant", "by", "smallest p", "95 % limits"]

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from thalgpu.engine.cluster.executor import Outcome, Result, Task, Workers
 from thalgpu.engine.cluster.interrupts import Interrupts
+from thalgpu.engine.cluster.shards import ShardDone
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.progress import Event, Progress
 from thalgpu.errors import ResourceError
@@ -56,6 +57,7 @@ class RunResult(Generic[Found]):
     n_blocks : all blocks.
     seconds : wall time.
     interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    shard : what a shard has done, which finds nothing; None for a whole run.
     """
 
     out: Path
@@ -65,6 +67,7 @@ class RunResult(Generic[Found]):
     n_blocks: int = 0
     seconds: float = 0.0
     interrupted: int | None = None
+    shard: ShardDone | None = None
 
 
 @dataclass

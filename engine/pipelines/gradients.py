@@ -7,6 +7,7 @@ from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import group_paths, subject_paths
@@ -43,6 +44,7 @@ class GradientsResult:
     warnings : remarks on the whole run.
     seconds : wall time.
     interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    shard : what a shard has done; None for a whole run.
     """
 
     out: Path
@@ -52,6 +54,7 @@ class GradientsResult:
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: int | None = None
+    shard: ShardDone | None = None
 
 
 def run_gradients(
@@ -76,12 +79,13 @@ def run_gradients(
     prepared = prepared or prepare(request)
     check_space(request.out, prepared.plan.disk_bytes)
     with (
-        hold(request.out),
+        hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
         _workers(request, prepared.plan, interrupts) as workers,
     ):
         check_same_options(request, prepared)
-        sweep_temporaries(request.out)
+        if request.shard is None:  # the others are at work on theirs
+            sweep_temporaries(request.out)
         write_dataset_files(request, prepared)
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
@@ -119,6 +123,10 @@ class _Stages:
         """Subjects, then for each embedding the template and the alignment, then tables and report."""
         request, result = self.request, self.result
         records = self._subjects()
+        if request.shard is not None:
+            result.shard = self._shard_done(request.shard, records)
+            result.interrupted = self.interrupts.exit_code if self.interrupts.requested else None
+            return result
         left: tuple[Part, Template] | None = None
         for part in self.prepared.parts:
             if self.interrupts.requested:
@@ -161,7 +169,13 @@ class _Stages:
             interrupts=self.interrupts,
             progress=self.progress,
             failures=self.result.failures,
+            shard=request.shard,
         )
+
+    def _shard_done(self, shard: Shard, records: Sequence[SubjectRecord]) -> ShardDone:
+        subjects = self.prepared.subjects
+        n_done = len({record.participant_id for record in records})
+        return ShardDone(shard, n_done, len(shard.mine(subjects)), len(subjects), "subjects")
 
     def _template(self, part: Part, records: Sequence[SubjectRecord], left: tuple[Part, Template] | None) -> Template:
         self.progress(Event("stage", f"template{f' {part.hemisphere}' if part.hemisphere else ''}", total=1))

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from thalgpu.engine.config import canonical_json
-from thalgpu.engine.outputs.atomic import write_text
+from thalgpu.engine.outputs.atomic import disk_errors, write_text
 from thalgpu.errors import InputError
 
 
@@ -14,12 +14,16 @@ class InputHashes:
 
     Parameters
     ----------
-    path : the cache file; it need not exist.
+    path : the cache file; it need not exist. Files of shards beside it are read too.
+    shard : name of the shard that this is, which saves what it knows beside the file; None for a run that has the
+        folder for itself, and saves what all know.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, shard: str | None = None) -> None:
+        self._path, self._shard = path, shard
         self._known: dict[str, list[int | str]] = _load(path)
+        for other in self._of_shards():
+            self._known |= _load(other)
 
     def sha256(self, path: Path) -> str:
         """The file's SHA-256 (hex), read anew when its size or modification time changed."""
@@ -45,7 +49,17 @@ class InputHashes:
 
     def save(self) -> None:
         """Write the cache."""
+        if self._shard is not None:
+            path = self._path.with_name(f"{self._path.stem}-{self._shard}{self._path.suffix}")
+            write_text(path, canonical_json(self._known))
+            return
         write_text(self._path, canonical_json(self._known))
+        with disk_errors(self._path):
+            for other in self._of_shards():
+                other.unlink(missing_ok=True)
+
+    def _of_shards(self) -> list[Path]:
+        return sorted(self._path.parent.glob(f"{self._path.stem}-*-of-*{self._path.suffix}"))
 
 
 def _load(path: Path) -> dict[str, list[int | str]]:

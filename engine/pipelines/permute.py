@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupted, catch_interrupts
+from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
@@ -62,8 +63,9 @@ def run_permute(
     prepared = prepared or prepare_permute(request)
     check_space(request.out, prepared.plan.disk_bytes)
     plan = prepared.plan
-    with hold(request.out), catch_interrupts() as interrupts:
-        sweep_temporaries(request.out)
+    with hold(request.out, request.shard.name if request.shard else None), catch_interrupts() as interrupts:
+        if request.shard is None:  # the others are at work on theirs
+            sweep_temporaries(request.out)
         with Workers(
             plan.workers,
             interrupts,
@@ -74,7 +76,7 @@ def run_permute(
         ) as workers:
             result = PermuteResult(request.out, warnings=prepared.warnings)
             _Run(request, prepared, progress, interrupts, workers, result).run()
-        if result.interrupted is None:
+        if result.interrupted is None and request.shard is None:
             _remove_blocks(request.out)  # now that nobody is at work on one that came too late to be needed
     result.seconds = time.perf_counter() - started
     return result
@@ -99,6 +101,9 @@ class _Run(BlockRun[PermuteRequest, PermutePrepared, PartResult]):
         claim_folder(request, key)
         write_folder_files(request, key)
         write_problem(self.problem, prepared.problem)
+        if request.shard is not None:
+            self._run_shard(request.shard, content)
+            return
         null = self._null(content)
         if null is not None:
             self._write(self._finish(null, content), key)
@@ -131,8 +136,23 @@ class _Run(BlockRun[PermuteRequest, PermutePrepared, PartResult]):
             write_null(whole, null, key)
         return null
 
+    def _run_shard(self, shard: Shard, content: str) -> None:
+        """Records of this shard's blocks, all of them: whether fewer are enough only the whole run can tell."""
+        tasks = self._tasks(content)
+        mine = shard.mine(tasks)
+        n_done = len(mine)
+        if not is_done(self.folder / "null.h5", config_key(RESULT_VERSION, content)):
+            self.progress(Event("stage", "permutations", total=len(mine)))
+            n_done = sum(1 for _ in self._records(mine))
+        self.result.shard = ShardDone(shard, n_done, len(mine), len(tasks), "blocks of permutations")
+        if n_done < len(mine):
+            self.result.interrupted = self.interrupts.exit_code
+
+    def _tasks(self, content: str) -> list[BlockTask]:
+        return [BlockTask(self.problem, content, *cut, self._record(cut[0])) for cut in self.cuts]
+
     def _run_blocks(self, content: str) -> Null | None:
-        tasks = [BlockTask(self.problem, content, *cut, self._record(cut[0])) for cut in self.cuts]
+        tasks = self._tasks(content)
         self.progress(Event("stage", "permutations", total=len(tasks)))
         settling = Settling() if self.prepared.problem.options.stop_after else None
         done: list[Path] = []

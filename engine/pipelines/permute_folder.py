@@ -14,7 +14,7 @@ from thalgpu.engine.pipelines.permute_request import PermuteRequest
 _FILES = ("design", "contrasts", "f_tests", "permutations")
 _ARGUMENTS = ("mask", "atlas")
 _FILES_WITHOUT_FORMULA = ("blocks", "variance_groups")
-_NOT_OPTIONS = ("maps", "options", "out", "workers", "memory", "gpus", "overwrite", "scheduler")
+_NOT_OPTIONS = ("maps", "options", "out", "workers", "memory", "gpus", "overwrite", "scheduler", "shard")
 
 
 def claim_folder(request: PermuteRequest, key: str) -> None:

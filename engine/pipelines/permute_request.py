@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.errors import UsageError
@@ -35,6 +36,7 @@ class PermuteRequest:
     vertex_areas : whether vertices count by their mm², or as one each.
     options : how the test is done.
     workers, memory, gpus, overwrite, scheduler : as of `thalgpu gradients`.
+    shard : the share of the blocks of permutations that is done, without p-values; None for all.
     """
 
     maps: tuple[Path, ...]
@@ -65,6 +67,7 @@ class PermuteRequest:
     gpus: int | None = None
     overwrite: bool = False
     scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 def check_permute_request(request: PermuteRequest) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from thalgpu.engine.cluster.devices import choose_gpus
 from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.config import CleaningOptions, GradientOptions
 from thalgpu.engine.inputs.model import Region, Subject
 from thalgpu.engine.inputs.regions import find_regions, read_region, usable_subjects
@@ -62,6 +63,7 @@ class GradientsRequest:
     gpus : how many GPUs, 0 for the CPU, or None for all that work.
     overwrite : replace results that were made with other options.
     scheduler : Dask cluster that does the work, or None for this machine.
+    shard : the share of the subjects that is done, without what is the group's; None for all.
     """
 
     subjects: Path
@@ -78,6 +80,7 @@ class GradientsRequest:
     gpus: int | None = None
     overwrite: bool = False
     scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,13 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(request: GradientsRequest) -> Prepared:
+def prepare(request: GradientsRequest, subjects: Sequence[Subject] | None = None) -> Prepared:
     """Check all that can be checked without reading a scan; nothing is written.
+
+    Parameters
+    ----------
+    request : what to do.
+    subjects : of the list, where the caller knows them already.
 
     Raises
     ------
@@ -120,7 +128,7 @@ def prepare(request: GradientsRequest) -> Prepared:
     check_is_ours(request.out)
     gpus = choose_gpus(request.gpus, request.scheduler)
     with collect_remarks() as remarks:
-        subjects, thalamus, cortex = find_inputs(request)
+        subjects, thalamus, cortex = find_inputs(request, subjects)
     parts = split_parts(thalamus, cortex, request.options)
     _check_parts(parts, request.options, request.out)
     nuclei = read_region(request.nuclei, thalamus.grid) if request.nuclei else None
@@ -144,11 +152,14 @@ def prepare(request: GradientsRequest) -> Prepared:
     return Prepared(usable, rejected, thalamus, cortex, parts, nuclei, plan, tuple(remarks))
 
 
-def find_inputs(request: InputsRequest) -> tuple[Sequence[Subject], Region, Region]:
+def find_inputs(
+    request: InputsRequest, subjects: Sequence[Subject] | None = None
+) -> tuple[Sequence[Subject], Region, Region]:
     """Subjects of the list, thalamus and cortex; UsageError or InputError where they cannot be had."""
     if request.input_type and not request.derivatives:
         raise UsageError("--input-type is for participant labels", remedy="add --derivatives, or leave it out")
-    subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
+    if subjects is None:
+        subjects = read_subject_list(request.subjects, derivatives=request.derivatives, input_type=request.input_type)
     return subjects, *find_regions(subjects, thalamus=request.thalamus, cortex=request.cortex)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.inputs.model import Subject
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.pipelines.input_hashes import InputHashes
@@ -52,6 +53,7 @@ def run_subjects(
     interrupts: Interrupts,
     progress: Progress,
     failures: dict[str, Exception],
+    shard: Shard | None = None,
 ) -> list[Result]:
     """Results of all subjects, found and verified or computed now, in the order of their ids.
 
@@ -62,13 +64,15 @@ def run_subjects(
     run : does the task; runs in a worker.
     out : the output folder, where SHA-256 of inputs are remembered and crashes are reported.
     failures : participant id → what went wrong; added to.
+    shard : only every N-th task is of concern; None for all.
 
     Raises
     ------
     ThalgpuError
         Why the first one failed, when all subjects have; and a full disk, which ends the run.
     """
-    hashes = InputHashes(out / "logs" / "input-hashes.json")
+    hashes = InputHashes(out / "logs" / "input-hashes.json", shard.name if shard else None)
+    tasks = shard.mine(tasks) if shard else tasks
     progress(Event("stage", "subjects", total=len(tasks)))
     results: list[Result] = []
     waiting: list[Task] = []
@@ -92,7 +96,7 @@ def run_subjects(
         seconds = sum(result.seconds for result in outcome.result or ())
         progress(Event("step", f"sub-{participant_id}", number, len(tasks), seconds))
     hashes.save()
-    if not results and not interrupts.requested:
+    if tasks and not results and not interrupts.requested:
         raise next(iter(failures.values()))
     return sorted(results, key=lambda result: result.participant_id)
 

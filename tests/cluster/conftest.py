@@ -120,7 +120,7 @@ def in_process(thalgpu, inputs, tmp_path_factory):
 def test_options(in_process, cohort):
     """A test of the two groups with several blocks of permutations."""
     return [
-        *("permute", in_process, "--design", cohort.folder / "participants.tsv", "--formula", "group"),
+        *("permute", in_process, "--design", cohort.folder / "participants.tsv", "--formula", "group + age"),
         *("--contrast", "patients - controls", "--tfce", "--n-perm", 400, "--gpus", 0),
     ]
 
