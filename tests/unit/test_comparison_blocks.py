@@ -118,6 +118,20 @@ def test_p_values_are_shares_of_the_permutations(study, number, observed, done):
             assert "p_tfce" not in part.maps
 
 
+def test_numbers_are_maximised_in_sds_from_their_null_mean(study, number):
+    for part in study.parts:
+        first = study.template.size
+        values = np.linspace(1, 2, part.stop - part.start)
+        found = study.standardised(number, part, values)
+        if part.name in SCALARS:
+            own = slice(part.start - first, part.stop - first)
+            np.testing.assert_allclose(
+                found * study.number_spreads[number][own] + study.number_centres[number][own], values
+            )
+        else:
+            np.testing.assert_array_equal(found, values)
+
+
 def test_results_need_every_permutation(study, number, observed, done):
     with pytest.raises(ValueError, match="are not all there are"):
         finish(study, number, observed, merge_blocks(done[0], done[2]))

@@ -106,6 +106,25 @@ def test_errors_of_groups_reach_a_difference_and_a_spread_as_estimated(answers):
         assert 0.6 < np.median(ratio) <= 1.05
 
 
+def test_errors_of_two_groups_that_are_everybody_add_up(affinities, study_of):
+    """What one group gains the other loses, and so do the errors of both: a root of squares would be too small."""
+    study = study_of(affinities(IJK, 18, rough=0.1, seed=3), tuple("ab" * 9), IJK, rank=RANK, n_perm=21)
+    rows = study.comparisons[0].weights(range(1, 21), 18).reshape(-1, 18)
+    found, exact = (blocks._groups(study, blocks._solve(study, rows, path), 2).aligned for path in ("reduced", "exact"))
+    one, other = np.moveaxis(found - exact, 1, 0)
+    rms = [np.sqrt((errors**2).mean(axis=1)) for errors in (one, other, one - other)]
+    assert (rms[2] > 0.9 * (rms[0] + rms[1])).all()
+
+
+def test_a_range_that_hardly_varies_needs_more_exact_permutations(studies):
+    study = replace(studies[1], eig_tol=0.1)
+    before = solve_features(study, PAIR, range(1, 41)).n_exact
+    numbers = study.number_spreads[PAIR].copy()
+    numbers[2 * K : 3 * K] /= 10
+    narrow = replace(study, number_spreads=(numbers, *study.number_spreads[1:]))
+    assert solve_features(narrow, PAIR, range(1, 41)).n_exact > before
+
+
 def test_numbers_are_as_exact_as_maps(answers):
     """Eigenvalues err by the square of what vectors do, and ranges by what maps do."""
     for study, number, _, kept, exact in answers:
