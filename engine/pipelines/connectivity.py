@@ -81,7 +81,9 @@ def run_connectivity(
     with (
         hold(request.out),
         catch_interrupts() as interrupts,
-        Workers(plan.workers, interrupts, in_process=plan.in_process) as workers,
+        Workers(
+            plan.workers, interrupts, in_process=plan.in_process, scheduler=request.scheduler, shared=request.out
+        ) as workers,
     ):
         claim_folder(request, prepared)
         sweep_temporaries(request.out)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.connectivity.matrices import region_pairs, shared_elements
 from thalgpu.engine.inputs.maps_masks import grid_size
@@ -42,6 +43,7 @@ class ConnectivityRequest:
     workers : processes, or None for one a core.
     memory : bytes allowed, or None.
     overwrite : replace results that were made with other options.
+    scheduler : Dask cluster that does the work, or None for this machine.
     """
 
     subjects: Path
@@ -60,6 +62,7 @@ class ConnectivityRequest:
     workers: int | None = None
     memory: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
 
 
 @dataclass(frozen=True)
