@@ -85,7 +85,7 @@ def compare(
         return
     with show_progress(as_json=log_json) as progress:
         result = run_compare(request, progress, prepared=prepared)
-    _print_result(result, as_json=log_json)
+    _print_result(result, told=prepared.warnings, as_json=log_json)
     raise typer.Exit(result.interrupted or 0)
 
 
@@ -134,7 +134,7 @@ def _print_plan(request: "CompareRequest", prepared: "ComparePrepared") -> None:
         print_line(f"warning: {remark}")
 
 
-def _print_result(result: "CompareResult", *, as_json: bool) -> None:
+def _print_result(result: "CompareResult", *, told: tuple[str, ...], as_json: bool) -> None:
     from thalgpu.engine.pipelines.compare_outputs import summary_rows
 
     if result.interrupted is not None:
@@ -155,7 +155,7 @@ def _print_result(result: "CompareResult", *, as_json: bool) -> None:
     ]
     columns = ["comparison", "map", "significant", "smallest p_fwe", "95 % limits", "error ≤ (SD)", "verified"]
     print_table("Comparisons", columns, cells)
-    for remark in result.warnings:
+    for remark in result.warnings[len(told) :]:
         print_line(f"warning: {remark}")
     print_line(f"{result.n_blocks} blocks ({result.n_skipped} verified, not computed again), {result.seconds:.1f} s")
     print_line(f"results: {result.out}   report: {result.out / 'report.html'}")

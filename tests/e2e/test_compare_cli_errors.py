@@ -107,6 +107,20 @@ def test_few_degrees_of_freedom_are_warned_of(compare):
     assert "warning: 12 subjects in 2 groups with 3 covariates leave 7 degrees of freedom" in done.out
 
 
+def test_what_the_plan_warned_of_is_not_said_again_at_the_end(compare, monkeypatch):
+    monkeypatch.setattr("thalgpu.engine.pipelines.compare_page.render_compare", lambda page: "a page")
+    done = compare("--covariates", "age,C(scanner)", "--out", "compared")
+    assert done.exit_code == 0, done.err
+    assert done.out.count("leave 7 degrees of freedom") == 1
+
+
+def test_errors_above_the_tolerance_are_warned_of_at_the_end(compare, monkeypatch):
+    monkeypatch.setattr("thalgpu.engine.pipelines.compare_page.render_compare", lambda page: "a page")
+    monkeypatch.setattr("thalgpu.engine.pipelines.compare_page.exceeded", lambda page: iter(["errors of maps"]))
+    done = compare("--out", "compared")
+    assert "warning: errors of maps\n" in done.out
+
+
 def test_a_folder_of_something_else_is_not_compared(compare, study):
     assert is_refused(compare(gradients=study), 4, "config.toml", "--out of thalgpu gradients")
 
