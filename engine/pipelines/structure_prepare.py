@@ -9,7 +9,6 @@ from thalgpu.engine.config import config_key
 from thalgpu.engine.inputs.design_table import read_design_table
 from thalgpu.engine.inputs.freesurfer_folder import FreeSurferFolder, open_freesurfer
 from thalgpu.engine.inputs.freesurfer_stats import icv_of, thalamus_of
-from thalgpu.engine.inputs.mesh_files import read_triangles
 from thalgpu.engine.inputs.stats_tables import StatsTable, read_stats_table, s1_of_tables, volumes_of_tables
 from thalgpu.engine.inputs.structure_list import StructureSubject, read_structure_list
 from thalgpu.engine.machine import usable_cores
@@ -17,6 +16,7 @@ from thalgpu.engine.outputs.locks import check_is_ours
 from thalgpu.engine.outputs.structure_names import Measure, Side
 from thalgpu.engine.pipelines.input_hashes import input_sha256
 from thalgpu.engine.pipelines.remarks import collect_remarks
+from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_request import MEASURES, StructureRequest
 from thalgpu.engine.pipelines.structure_sources import (
     CommonSurface,
@@ -30,8 +30,8 @@ from thalgpu.engine.pipelines.structure_sources import (
 from thalgpu.errors import InputError, UsageError
 
 FSAVERAGE = "fsaverage"
-_SUBJECT_BYTES = 6 * 2**20
-"""Records and maps of one subject: two meshes, and S1 of two surfaces of fsaverage's size."""
+_TASK_BYTES, _ROW_BYTES = 2 * 2**20, 2**12
+"""Record and maps of one measure of one subject, such as S1 on fsaverage; and rows of tables and report."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def prepare_structure(request: StructureRequest) -> StructurePrepared:
         rejected=rejected,
         workers=workers,
         in_process=request.workers == 1 or len(tasks) <= 1,
-        disk_bytes=_SUBJECT_BYTES * len(subjects),
+        disk_bytes=_TASK_BYTES * len(tasks) + _ROW_BYTES * len(subjects),
         warnings=tuple(remarks),
     )
 
@@ -121,7 +121,7 @@ def _check_options(request: StructureRequest) -> None:
         raise UsageError("only one of --template-left and --template-right", remedy="give both, or neither")
     for side, path in (("L", request.template_left), ("R", request.template_right)):
         if path is not None:
-            read_triangles(path, "left" if side == "L" else "right")
+            read_closed_mesh(path, "left" if side == "L" else "right")
     if request.s1_labels and len(request.s1_labels.split(",")) > 2:
         raise UsageError("--s1-labels takes one file or two", remedy="give FILE, or LEFT,RIGHT")
     if request.participants is not None and "icv" in read_design_table(request.participants).columns:

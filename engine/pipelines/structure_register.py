@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.config import config_key
-from thalgpu.engine.inputs.mesh_files import read_triangles
 from thalgpu.engine.outputs.store import DatasetSpec, Record, is_done, read_record, write_record
 from thalgpu.engine.outputs.structure_names import SIDES, Side, measure_record, registered_record
+from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES
 from thalgpu.engine.pipelines.structure_subject import RESULT_VERSION, Measured
 from thalgpu.engine.structure.alignment import ShapeAlignment
@@ -79,7 +79,7 @@ def make_templates(
     for side in SIDES:
         path = given[side]
         if path is not None:
-            mesh = read_triangles(path, HEMISPHERES[side])
+            mesh = read_closed_mesh(path, HEMISPHERES[side])
             vertices, faces = mesh.coordinates, mesh.faces
         else:
             vertices, faces = _average([_read_voxels(out, one.task.participant_id, side) for one in surfaces])

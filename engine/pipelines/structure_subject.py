@@ -23,7 +23,6 @@ from thalgpu.engine.inputs.freesurfer_folder import (
     read_volumes,
 )
 from thalgpu.engine.inputs.gifti import Side as Hemisphere
-from thalgpu.engine.inputs.mesh_files import read_triangles
 from thalgpu.engine.inputs.s1_names import Atlas
 from thalgpu.engine.inputs.thalamus_labels import read_thalamus_labels
 from thalgpu.engine.inputs.thickness_maps import S1Parcels, read_s1_parcels, read_thickness_map, require_same_surface
@@ -32,6 +31,7 @@ from thalgpu.engine.outputs.store import is_done, write_record
 from thalgpu.engine.outputs.structure_names import Side, measure_record
 from thalgpu.engine.pipelines.input_hashes import InputHashes, input_sha256
 from thalgpu.engine.pipelines.remarks import collect_remarks
+from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES, MeasureTask, vertex_files
 from thalgpu.engine.structure.meshing import mesh_of_mask, voxels_of_mask
 from thalgpu.engine.structure.thickness import nearest_on_sphere, region_mean
@@ -173,7 +173,7 @@ def _shape(task: MeasureTask) -> tuple[_Attributes, _Arrays]:
     if task.source == "meshes":
         for side, hemisphere in HEMISPHERES.items():
             if hemisphere in subject.meshes:
-                mesh = read_triangles(subject.meshes[hemisphere], hemisphere)
+                mesh = read_closed_mesh(subject.meshes[hemisphere], hemisphere)
                 datasets |= {f"{side}/coordinates": mesh.coordinates, f"{side}/faces": mesh.faces}
         return {"corresponds": True}, datasets
     path = subject.aseg if task.source == "labels" else _present(task.person.folder).aseg

@@ -1,6 +1,7 @@
 """`thalgpu structure` from the command line to files, and on to a test of groups, as a user meets it."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -224,6 +225,8 @@ def test_one_bad_subject_is_named_and_the_others_go_on(thalgpu, people, tmp_path
     bad = tmp_path / "first" / "sub-03-R_Thal_first.vtk"
     bad.write_text(bad.read_text()[:2000])
     (tmp_path / "first" / "sub-05-L_Thal_first.vtk").unlink()
+    flat = tmp_path / "first" / "sub-06-L_Thal_first.vtk"
+    flat.write_text(re.sub(r"(?m)^(\S+ \S+) \S*\.\S*$", r"\1 0.0", flat.read_text()))
     command = ("structure", "--subjects", root / "list.txt", "--meshes", tmp_path / "first", "--out", tmp_path / "out")
     done = thalgpu(*command, "--workers", 1)
     assert done.exit_code == 3
@@ -233,7 +236,8 @@ def test_one_bad_subject_is_named_and_the_others_go_on(thalgpu, people, tmp_path
     quality = (tmp_path / "out" / "shape_qc.tsv").read_text()
     assert "sub-03" not in quality
     assert quality.count("sub-05") == 1
-    assert quality.count("sub-0") == 13
+    assert "failed: sub-06: the mesh encloses no volume" in done.out
+    assert quality.count("sub-0") == 11
     assert "NaN" not in quality
 
 
