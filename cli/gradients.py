@@ -140,19 +140,19 @@ def gradients(
     from thalgpu.engine.pipelines.gradients import run_gradients
     from thalgpu.engine.pipelines.prepare import prepare
 
-    request = _request(context.params)
+    request = read_request(context.params)
     prepared = prepare(request)
-    _print_plan(request, prepared, verbose=verbose)
+    print_plan(request, prepared, verbose=verbose)
     if dry_run:
         print_concerns(prepared)
         return
     with show_progress(as_json=log_json) as progress:
         result = run_gradients(request, progress, prepared=prepared)
-    _print_result(result, as_json=log_json)
+    print_result(result, as_json=log_json)
     raise typer.Exit(exit_code(result))
 
 
-def _request(values: dict[str, Any]) -> "GradientsRequest":
+def read_request(values: dict[str, Any]) -> "GradientsRequest":
     """The request that the options spell; UsageError when one cannot be read."""
     from dataclasses import fields
 
@@ -171,7 +171,8 @@ def _request(values: dict[str, Any]) -> "GradientsRequest":
     )
 
 
-def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: int) -> None:
+def print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: int) -> None:
+    """What is about to be done, and with -v every option."""
     from thalgpu.engine.plan import format_bytes
 
     plan, options = prepared.plan, request.options
@@ -196,7 +197,8 @@ def _print_plan(request: "GradientsRequest", prepared: "Prepared", *, verbose: i
             print_line(f"  {field} = {value}")
 
 
-def _print_result(result: "GradientsResult", *, as_json: bool) -> None:
+def print_result(result: "GradientsResult", *, as_json: bool) -> None:
+    """What was done: a row a subject, remarks, failures."""
     rows = []
     for one in result.aligned:
         record = one.record

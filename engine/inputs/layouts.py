@@ -1,10 +1,12 @@
 """Folder layouts of fMRIPrep, XCP-D and HCP: which files are a person's scans, and what belongs to them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from thalgpu.engine.inputs.list_lines import absent
 from thalgpu.engine.inputs.model import Run
@@ -31,6 +33,11 @@ INPUT_TYPES = ("xcpd", "fmriprep", "hcp")
 NATIVE_SPACES = frozenset({"", "T1w", "T2w", "anat", "func", "boldref", "individual", "orig", "fsnative"})
 """Spaces of one person's own, in which voxels of two people do not correspond."""
 
+Only: TypeAlias = Mapping[str, Collection[str]]
+"""BIDS entity → the values that are wanted: {"task": ["rest"], "ses": ["1"]}."""
+
+EVERY: Only = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Scans:
@@ -48,7 +55,7 @@ class Scans:
     aseg: Path | None
 
 
-def find_runs(derivatives: Path, label: str, input_type: str | None = None) -> Scans:
+def find_runs(derivatives: Path, label: str, input_type: str | None = None, only: Only = EVERY) -> Scans:
     """A person's resting scans in a derivatives folder.
 
     The layouts are tried in the order of `INPUT_TYPES`; the first whose globs find a scan is taken. These rules hold:
@@ -66,29 +73,33 @@ def find_runs(derivatives: Path, label: str, input_type: str | None = None) -> S
     ----------
     derivatives : folder that holds `sub-XX` folders (HCP: `XX` or `sub-XX`).
     label : participant label without "sub-", letters and digits.
-    input_type : LAYOUT or LAYOUT:SPACE[+SPACE]; None to recognise the layout.
+    input_type : LAYOUT or LAYOUT:SPACE[+SPACE], or :SPACE[+SPACE] of any layout; None to recognise the layout.
+    only : entities that names of scans must have; HCP's names have none.
 
     Raises
     ------
     UsageError
-        For an unknown layout.
+        For an unknown layout, and for entities of HCP's scans.
     InputError
         When no scan is found (with the layouts tried and similar labels), or when the choice is ambiguous.
     """
     layout, _, space = (input_type or "").partition(":")
     if layout and layout not in INPUT_TYPES:
         raise UsageError(f"unknown input type {layout!r}", remedy=f"choose one of {', '.join(INPUT_TYPES)}")
+    if layout == "hcp" and only:
+        raise UsageError("HCP's scans have neither task nor session", remedy="leave them out")
     wanted = frozenset(space.split("+")) if space else frozenset()
-    for name in (layout,) if layout else INPUT_TYPES:
-        found = _hcp(derivatives, label, wanted) if name == "hcp" else _bids(derivatives, label, name, wanted)
+    layouts = (layout,) if layout else tuple(name for name in INPUT_TYPES if name != "hcp" or not only)
+    for name in layouts:
+        found = _hcp(derivatives, label, wanted) if name == "hcp" else _bids(derivatives, label, name, wanted, only)
         if found is not None:
             return found
-    raise _no_scan(derivatives, label, (layout,) if layout else INPUT_TYPES)
+    raise _no_scan(derivatives, label, layouts, only)
 
 
-def _bids(derivatives: Path, label: str, layout: str, wanted: frozenset[str]) -> Scans | None:
+def _bids(derivatives: Path, label: str, layout: str, wanted: frozenset[str], only: Only) -> Scans | None:
     """fMRIPrep's or XCP-D's scans; None when the globs find nothing."""
-    everything = _in_func(derivatives, label, BIDS_GLOBS[layout])
+    everything = _in_func(derivatives, label, BIDS_GLOBS[layout], only)
     # Single echoes and phase images stand beside the combined magnitude scan under the same description.
     files = [file for file in everything if not {"echo", "part"} & entities(file).keys()]
     if not files:
@@ -102,7 +113,7 @@ def _bids(derivatives: Path, label: str, layout: str, wanted: frozenset[str]) ->
     bolds = choices[space]
     runs = [run_of(bold) for bold in bolds]
     if not cifti:
-        runs = _with_surfaces(derivatives, label, layout, runs, wanted)
+        runs = _with_surfaces(derivatives, label, layout, runs, wanted, only)
     return Scans(layout, tuple(_present(runs)), segmentation_beside(bolds[0]))
 
 
@@ -123,10 +134,11 @@ def _hcp(derivatives: Path, label: str, wanted: frozenset[str]) -> Scans | None:
     return None
 
 
-def _in_func(derivatives: Path, label: str, globs: Sequence[str]) -> list[Path]:
+def _in_func(derivatives: Path, label: str, globs: Sequence[str], only: Only) -> list[Path]:
     person = derivatives / f"sub-{label}"
     found = {file for glob in globs for place in ("func", "ses-*/func") for file in person.glob(f"{place}/{glob}")}
-    return sorted(found, key=natural_order)
+    meant = (file for file in found if all(entities(file).get(key) in values for key, values in only.items()))
+    return sorted(meant, key=natural_order)
 
 
 def _resting(derivatives: Path, label: str, files: list[Path]) -> list[Path]:
@@ -176,9 +188,11 @@ def _only_one(
     raise InputError(derivatives, f"sub-{label} has scans in several spaces: {', '.join(names)}", remedy=remedy)
 
 
-def _with_surfaces(derivatives: Path, label: str, layout: str, runs: list[Run], wanted: frozenset[str]) -> list[Run]:
+def _with_surfaces(
+    derivatives: Path, label: str, layout: str, runs: list[Run], wanted: frozenset[str], only: Only
+) -> list[Run]:
     """Add the func.gii pair of the same run, where there is one in a single standard surface space."""
-    files = _in_func(derivatives, label, ("*_bold.func.gii",))
+    files = _in_func(derivatives, label, ("*_bold.func.gii",), only)
     choices = _by_space(files, wanted)
     if not choices:
         return runs
@@ -199,13 +213,14 @@ def _present(runs: Sequence[Run]) -> Sequence[Run]:
     return runs
 
 
-def _no_scan(derivatives: Path, label: str, layouts: Sequence[str]) -> InputError:
+def _no_scan(derivatives: Path, label: str, layouts: Sequence[str], only: Only) -> InputError:
     shown = layouts[0] if len(layouts) == 1 else "fmriprep"
     if shown == "hcp":
         example = f"{label}/MNINonLinear/Results/rfMRI_REST?*/{HCP_GLOBS['MSMAll']}"
     else:
         example = f"sub-{label}/func/{BIDS_GLOBS[shown][0]}"
-    reason = f"no scan of sub-{label} in the layouts {', '.join(layouts)} (e.g. {example})"
+    meant = "".join(f", {key}-{' or '.join(values)}" for key, values in only.items())
+    reason = f"no scan of sub-{label}{meant} in the layouts {', '.join(layouts)} (e.g. {example})"
     return InputError(derivatives, reason, remedy=_hint(derivatives, label))
 
 

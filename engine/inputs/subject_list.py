@@ -77,7 +77,7 @@ def read_subject_list(
     if derivatives is not None:
         remedy = "leave --derivatives out, or list participant labels"
         raise InputError(path, "the list names scans itself, so --derivatives has no use", remedy=remedy)
-    _warn_of_joined_sessions(path, subjects)
+    warn_of_joined_sessions(path, subjects)
     return tuple(subjects)
 
 
@@ -178,7 +178,8 @@ def _scans_given_twice(subjects: Sequence[Subject]) -> list[Problem]:
     return problems
 
 
-def _warn_of_joined_sessions(path: Path, subjects: Sequence[Subject]) -> None:
+def warn_of_joined_sessions(path: Path, subjects: Sequence[Subject]) -> None:
+    """Warn of people whose sessions count as runs; `path` is the list."""
     several = [subject.participant_id for subject in subjects if len({run.session for run in subject.runs}) > 1]
     if several:
         what = f"{len(several)} subjects have several sessions, joined as runs (first: sub-{several[0]}) ({path})"

@@ -21,7 +21,10 @@ from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.errors import ThalgpuError
 
 BIDS_VERSION = "1.10.0"
-_BIDSIGNORE = ("config.toml", "logs/", "report.html", "group/", "*.h5", "*_boldmap.*")
+_BIDSIGNORE = (
+    *("config.toml", "logs/", "report.html", "*.h5", "*_boldmap.*", "*_statmap.*"),
+    *("group", "blocks", "subjects.tsv", "excluded.tsv"),  # without a slash: the validator also names the folder itself
+)
 _LIBRARIES = ("numpy", "scipy", "h5py", "nibabel")
 
 

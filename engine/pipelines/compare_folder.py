@@ -19,7 +19,7 @@ def claim_folder(request: CompareRequest, key: str) -> None:
 
 def write_folder_files(request: CompareRequest, key: str) -> None:
     """What makes the folder a BIDS derivative, and the resolved options with the comparison's identity."""
-    write_dataset_files(request.out, name="comparison of group gradients")
+    write_dataset_files(request.out, name="comparison of group gradients", ignored=["*.tsv"])
     write_toml(request.out / "config.toml", {"compare": resolved_options(request), "test": {"key": key}})
 
 

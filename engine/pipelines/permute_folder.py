@@ -29,7 +29,7 @@ def check_folder(request: PermuteRequest, key: str) -> None:
 
 def write_folder_files(request: PermuteRequest, key: str) -> None:
     """What makes the folder a BIDS derivative, and the resolved options with the test's identity."""
-    write_dataset_files(request.out, name="permutation inference")
+    write_dataset_files(request.out, name="permutation inference", ignored=["*.tsv"])
     write_toml(request.out / "config.toml", {"permute": resolved_options(request), "test": {"key": key}})
 
 

@@ -1,6 +1,6 @@
 """Before any work: read the list, find the regions, look at every header, and plan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.plan import GradientsPlan, plan_gradients
-from thalgpu.errors import InputError, NumericsError, UsageError
+from thalgpu.errors import NumericsError, ThalgpuError, UsageError
 
 
 class InputsRequest(Protocol):
@@ -99,7 +99,7 @@ class Prepared:
     """
 
     subjects: tuple[Subject, ...]
-    rejected: dict[str, InputError]
+    rejected: Mapping[str, ThalgpuError]
     thalamus: Region
     cortex: Region
     parts: tuple[Part, ...]

@@ -10,6 +10,9 @@ from thalgpu.engine.pipelines.claims import claim
 from thalgpu.engine.pipelines.study_request import StudyRequest, out_folder
 from thalgpu.errors import UsageError
 
+_PARTS = ("gradients", "structure", "connectivity", "tests", "tests-adjusted", "group_gradients")
+"""Folders of the commands: data sets by themselves."""
+
 
 def claim_study(request: StudyRequest, study: StudyFile) -> None:
     """UsageError when the folder holds a study of other settings; more people, or a new table of them, are the same."""
@@ -33,7 +36,7 @@ def claim_study(request: StudyRequest, study: StudyFile) -> None:
 def write_study_files(request: StudyRequest, study: StudyFile) -> None:
     """What makes the folder a BIDS derivative, and the resolved settings with the study's identity."""
     out = out_folder(request, study)
-    write_dataset_files(out, name="study of thalamic structure and connectivity")
+    write_dataset_files(out, name="study of thalamic structure and connectivity", ignored=["*.tsv", *_PARTS])
     settings = resolved_settings(request, study)
     arms = {f"arm {name}": _plain(values) for name, values in study.arms.items()}
     write_toml(out / "config.toml", {**settings, **arms, "test": {"key": study_key(request, study)}})
