@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from thalgpu.engine.comparison.blocks import Study
 from thalgpu.engine.comparison.labels import Comparison, residual_weights
+from thalgpu.engine.comparison.pooled import require_positive
+from thalgpu.engine.comparison.triangles import unpacked
 from thalgpu.errors import NumericsError
 
 Floats = NDArray[np.float64]
@@ -20,6 +23,7 @@ TOO_SMALL, TOO_LARGE = 1.05, 0.8
 """SD of an observed difference, in those of permuted ones, from which on p-values are visibly off."""
 
 _N_SAMPLED = 200
+"""Permutations that are looked at together."""
 
 
 def covariate_remarks(chosen: Sequence[Comparison], covariates: Floats) -> Iterator[str]:
@@ -64,6 +68,28 @@ def covariate_remarks(chosen: Sequence[Comparison], covariates: Floats) -> Itera
                 f"{one.name}: once covariates are regressed, what is observed varies {ratio:.2f} times as much as what "
                 f"is permuted, and p-values are {how}"
             )
+
+
+def check_degrees(study: Study) -> None:
+    """Look for voxels without positive degree in any permutation, before the first of them is solved.
+
+    Raises
+    ------
+    NumericsError
+        Residual affinities of some permuted group leave a voxel without weight.
+    """
+    n_voxels, n_subjects = len(study.template), len(study.stack)
+    degrees = np.stack(
+        [
+            unpacked(packed, n_voxels, self_loops=study.recipe.self_loops).sum(axis=1, dtype=np.float64)
+            for packed in study.stack
+        ]
+    )
+    for one in study.comparisons:
+        n_perm = one.permutations.n_perm
+        for start in range(0, n_perm, _N_SAMPLED):
+            weights = one.weights(range(start, min(start + _N_SAMPLED, n_perm)), n_subjects)
+            require_positive(residual_weights(weights, study.covariates).reshape(-1, n_subjects) @ degrees)
 
 
 def _squares(one: Comparison, chosen: range, covariates: Floats | None) -> Floats:

@@ -14,7 +14,8 @@ from thalgpu.engine.comparison.pooled import Pooled
 from thalgpu.engine.inference.model import InferenceOptions, Neighbours
 from thalgpu.engine.outputs.store import write_record
 from thalgpu.engine.pipelines.affinities import read_stack
-from thalgpu.engine.pipelines.compare_prepare import Embedded, Groups
+from thalgpu.engine.pipelines.compare_groups import Groups
+from thalgpu.engine.pipelines.compare_prepare import Embedded
 from thalgpu.engine.pipelines.permute_records import null_datasets, null_of, read_all
 
 _POOLED = ("lambdas", "basis", "metric", "degrees", "diagonals", "images", "projections", "metrics")

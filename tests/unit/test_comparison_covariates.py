@@ -3,10 +3,22 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.comparison.covariates import FEW, covariate_remarks
+from thalgpu.engine.comparison.covariates import FEW, check_degrees, covariate_remarks
 from thalgpu.engine.comparison.labels import comparisons, residual_weights
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.errors import NumericsError
+
+
+def test_a_voxel_without_weight_in_some_permutation_is_found_before_any_is_solved(affinities, study_of):
+    """The first subject is large, and counts less than nothing in groups of others with the same covariate."""
+    ijk = np.indices((4, 4, 4)).reshape(3, -1).T
+    labels, stack = tuple("ab" * 6), affinities(ijk, 12)
+    covariates = (np.arange(12) < 3)[:, None].astype(np.float64)
+    check_degrees(study_of(stack, labels, ijk, covariates=covariates, n_perm=400))
+    stack[0] *= 100
+    stack[1:] /= 100
+    with pytest.raises(NumericsError, match="leaves voxel 0 a degree of"):
+        check_degrees(study_of(stack, labels, ijk, covariates=covariates, n_perm=400))
 
 
 def chosen(labels):
