@@ -133,7 +133,7 @@ def _print_plan(request: "StructureRequest", prepared: "StructurePrepared", *, v
     print_line(f"subjects    {len(prepared.subjects)} listed, {len(prepared.rejected)} lack something")
     for measure, source in prepared.sources.items():
         n_subjects = len(prepared.rows.get(measure, ())) or sum(task.measure == measure for task in prepared.tasks)
-        print_line(f"{measure:<11} {n_subjects} subjects, from {WORDS[measure, source]}")
+        print_line(f"{measure:<11} {_subjects(n_subjects)}, from {WORDS[measure, source]}")
     if prepared.common is not None and prepared.sources.get("thickness") == "surfaces":
         print_line(f"vertices    S1 on {prepared.common.folder.path}")
     workers = f"{prepared.workers} worker{'s' if prepared.workers > 1 else ''}"
@@ -177,7 +177,7 @@ def _print_measures(result: "StructureResult") -> None:
         mesh = f" --surface {result.common[side]} --tfce" if side in result.common else ""
         lines.append((f"vertices {side}", len(maps), f"{result.out}/sub-*/anat/*hemi-{side}_thickness.shape.gii{mesh}"))
     for measure, n_subjects, arguments in lines:
-        print_line(f"{measure:<11} {n_subjects} subjects: thalgpu permute {arguments} …")
+        print_line(f"{measure:<11} {_subjects(n_subjects)}: thalgpu permute {arguments} …")
     outlying = [f"sub-{one.participant_id} {one.side}" for one in result.quality if one.outlier]
     if outlying:
         shown = ", ".join(outlying[:8]) + (f" and {len(outlying) - 8} more" if len(outlying) > 8 else "")
@@ -187,6 +187,10 @@ def _print_measures(result: "StructureResult") -> None:
         f"{len(result.failures)} lack something, {result.n_skipped} records verified, not made again, "
         f"{result.seconds:.1f} s"
     )
+
+
+def _subjects(count: int) -> str:
+    return f"{count} subject{'s' if count != 1 else ''}"
 
 
 def _exit_code(result: "StructureResult") -> int:

@@ -90,10 +90,13 @@ def mesh_of_average(
 
 def voxels_of_mask(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(n_voxels, 3) indices of the largest part whose voxels share faces, its holes filled; NumericsError below 27."""
-    parts, n_parts = ndimage.label(mask)
-    # the first of equally large ones
-    largest = 1 + int(np.argmax(np.bincount(parts.ravel(), minlength=2)[1:])) if n_parts else 1
-    found = np.argwhere(ndimage.binary_fill_holes(parts == largest))
+    marked = np.argwhere(mask)
+    found = marked
+    if len(marked):
+        start, stop = marked.min(axis=0), marked.max(axis=0) + 1
+        parts, _ = ndimage.label(mask[tuple(map(slice, start, stop))])
+        largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))  # the first of equally large ones
+        found = np.argwhere(ndimage.binary_fill_holes(parts == largest)) + start
     if len(found) < _FEWEST_VOXELS:
         raise NumericsError(
             f"{len(found)} connected voxels are no surface", remedy="give a label image that holds the thalamus"
