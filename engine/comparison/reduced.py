@@ -25,11 +25,13 @@ from thalgpu.kernels.small_eigen import ritz_pairs, small_eigen
 
 Floats = NDArray[np.float64]
 
-BATCH = 128
+BATCH = 256
 """Sets of weights worked on together, at most; a call is cut into equal, even batches."""
 SPARE = 5
 """Components beyond those wanted."""
-_PANEL = 3200
+_TOLERANCE = 2e-4
+"""Residual of the small problems: what they leave over is little beside what a basis lacks, and is in the estimate."""
+_PANEL = 4800
 """Entries of one F_w that are formed and used up at a time: those of a batch fit the cache."""
 _CHUNK = 8
 """Sets of weights finished at a time."""
@@ -109,6 +111,7 @@ def reduced_blocks(pooled: Pooled, weights: NDArray[np.float64]) -> Iterator[tup
         _projected(plan, pooled.metrics),
         n_wanted,
         min(n_wanted + SPARE, pooled.rank),
+        tolerance=_TOLERANCE,
     )
     small[:, :, 0] = (first * pooled.metric).astype(np.float32) @ pooled.basis  # the trivial vector is known better
     images = _images(plan, pooled, small)
@@ -153,7 +156,7 @@ def _stepped(
     spread: NDArray[np.float64],
 ) -> Block:
     """The step out of the basis, and Rayleigh–Ritz in the inner product of C."""
-    tail, trial = pooled.tail, pooled.basis @ small
+    tail, trial = pooled.tail, each(pooled.basis, small)
     outside = first - trial[:, :, 0]  # the part of f that the basis does not hold
     root = np.sqrt(require_positive(images[:, :, 0] + tail * pooled.metric * outside) / first)
     trivial = root * first
@@ -200,6 +203,13 @@ def stepped_pairs(columns: NDArray[np.float32], tail: float) -> tuple[Floats, Fl
     turn = np.concatenate([turn, -tail * turn], axis=1)
     turn = np.concatenate([-trivial[:, None, :] @ turn, turn], axis=1)
     return values + tail, turn, np.sqrt(np.maximum(1 - 1 / (values * lengths), 0))
+
+
+def each(matrix: NDArray[np.float32], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n_sets, rows, m) products of one matrix with (n_sets, columns, m) blocks of vectors, as a single product."""
+    n_sets, length, m = blocks.shape
+    together = matrix @ np.ascontiguousarray(blocks.transpose(1, 0, 2)).reshape(length, n_sets * m)
+    return together.reshape(-1, n_sets, m).transpose(1, 0, 2)
 
 
 @compiled

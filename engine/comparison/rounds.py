@@ -9,7 +9,7 @@ from thalgpu.engine.comparison.errors import checked_errors, tail_spread
 from thalgpu.engine.comparison.model import Solutions, write_gradients
 from thalgpu.engine.comparison.pooled import Pooled, require_positive
 from thalgpu.engine.comparison.products import times_means
-from thalgpu.engine.comparison.reduced import side_by_side
+from thalgpu.engine.comparison.reduced import each, side_by_side
 from thalgpu.kernels.small_eigen import ritz_pairs
 
 Floats: TypeAlias = NDArray[Any]
@@ -125,8 +125,8 @@ def towards(
     least = _LEAST_DISTANCE * np.abs(lambdas)[:, None, :]
     distance = np.copysign(np.maximum(np.abs(distance), least), distance)
     above = lambdas - pooled.tail
-    parts = inside.T @ residual.astype(np.float32, copy=False)
-    step: Floats = inside @ (parts * (1 / distance - 1 / above[:, None, :]).astype(np.float32))
+    parts = each(inside.T, residual.astype(np.float32, copy=False))
+    step: Floats = each(inside, parts * (1 / distance - 1 / above[:, None, :]).astype(np.float32))
     step = step + residual * (1 / above).astype(residual.dtype)[:, None, :]
     outside = np.einsum("bnk,bnk->bk", residual, residual) - np.einsum("brk,brk->bk", parts, parts)
     within = np.linalg.norm(parts / distance, axis=1)
