@@ -63,22 +63,22 @@ def statistic_slices(
     signed : whether the colours diverge about 0.
     limit : where they end; None for the map's largest magnitude.
     """
-    places, steps = _right_anterior_superior(ijk, affine)
+    places, steps = right_anterior_superior(ijk, affine)
     heights = ijk @ affine[2, :3] + affine[2, 3]
-    levels = _levels(places[:, 2], significant)
+    levels = spread_levels(places[:, 2], significant, _TILE_COLUMNS * _TILE_ROWS)
     n_columns = min(_TILE_COLUMNS, len(levels))
-    mosaic = _mosaic(values, places, levels, n_columns)
-    outlined = _mosaic(np.where(significant, 1.0, np.nan), places, levels, n_columns) == 1.0
+    tiles = mosaic(values, places, levels, n_columns)
+    outlined = mosaic(np.where(significant, 1.0, np.nan), places, levels, n_columns) == 1.0
     n_rows = -(-len(levels) // n_columns)
-    tile_height, tile_width = mosaic.shape[0] / n_rows, mosaic.shape[1] / n_columns
+    tile_height, tile_width = tiles.shape[0] / n_rows, tiles.shape[1] / n_columns
     width = 1.42 * n_columns
-    height = width * (mosaic.shape[0] * steps[1]) / (mosaic.shape[1] * steps[0])
+    height = width * (tiles.shape[0] * steps[1]) / (tiles.shape[1] * steps[0])
     figure = Figure(figsize=(width + 0.9, height + 0.2), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     colours = colouring(values, signed=signed, limit=limit)
     axis.set_facecolor(_OUTSIDE)
-    axis.imshow(colours.to_rgba(mosaic), aspect=steps[1] / steps[0], interpolation="nearest")
-    draw_outline(axis, _outline(outlined))
+    axis.imshow(colours.to_rgba(tiles), aspect=steps[1] / steps[0], interpolation="nearest")
+    draw_outline(axis, outline(outlined))
     for number, level in enumerate(levels):
         row, column = divmod(number, n_columns)
         z = heights[places[:, 2] == level].mean()
@@ -99,7 +99,7 @@ def statistic_slices(
     return as_png(figure)
 
 
-def _right_anterior_superior(
+def right_anterior_superior(
     ijk: NDArray[np.int32], affine: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Voxel indices along the axes nearest to right, anterior and superior, and the voxels' size along each."""
@@ -111,15 +111,15 @@ def _right_anterior_superior(
     return places, steps
 
 
-def _levels(heights: NDArray[np.int64], significant: NDArray[np.bool_]) -> NDArray[np.int64]:
+def spread_levels(heights: NDArray[np.int64], significant: NDArray[np.bool_], n_levels: int) -> NDArray[np.int64]:
     """Slices spread evenly over what is significant and a little around it, or over the middle of everything."""
     low, high = np.quantile(heights, (0.05, 0.95))
     if significant.any():
         low, high = min(low, heights[significant].min()), max(high, heights[significant].max())
-    return np.unique(np.linspace(low, high, _TILE_COLUMNS * _TILE_ROWS).round().astype(np.int64))
+    return np.unique(np.linspace(low, high, n_levels).round().astype(np.int64))
 
 
-def _mosaic(
+def mosaic(
     values: NDArray[np.float64], places: NDArray[np.int64], levels: NDArray[np.int64], n_columns: int
 ) -> NDArray[np.float64]:
     """Slices side by side, in rows; NaN where there is no voxel."""
@@ -138,7 +138,7 @@ def _gap(tile_width: float) -> int:
     return max(2, int(np.ceil(0.13 * tile_width)))
 
 
-def _outline(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+def outline(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n_segments, 2, 2) edges of pixels between inside and outside, as x and y."""
     padded = np.pad(inside, 1)
     row, column = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])

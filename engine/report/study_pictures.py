@@ -9,6 +9,7 @@ from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.report.compare_words import listed
 from thalgpu.engine.report.figures import gradient_slices
 from thalgpu.engine.report.forest import ForestLine, forest
+from thalgpu.engine.report.group_slices import group_slices
 from thalgpu.engine.report.matrices import region_matrix
 from thalgpu.engine.report.permute_page import ALPHA, Mesh
 from thalgpu.engine.report.rain_clouds import rain_clouds
@@ -115,6 +116,26 @@ def slices_picture(
     drawn = statistic_slices(values, significant, region.ijk, affine, label, signed=signed, limit=limit)
     caption = f"{title}: {label} on axial slices (z in mm; left is left, anterior is up). {_marked(significant, by)}."
     return Picture(drawn, caption, f"Axial slices. {title}: {_range(values, significant, label, 'voxels')}.")
+
+
+def group_maps_picture(
+    title: str, groups: Groups, significant: NDArray[np.bool_], region: Region, label: str, by: str
+) -> Picture:
+    """Means of groups on slices, with what differs outlined; values are (n_in_group, n_voxels), none empty."""
+    affine = voxel_affine(region)
+    assert region.ijk is not None
+    assert affine is not None
+    means = [(name, values.mean(axis=0)) for name, values in groups]
+    drawn = group_slices(means, significant, region.ijk, affine, label)
+    ranges = "; ".join(f"{name} {_short(mean.min())} to {_short(mean.max())}" for name, mean in means)
+    inside = ""
+    if significant.any():
+        there = listed([f"{name} {_short(mean[significant].mean())}" for name, mean in means])
+        inside = f" Means within the outline: {there}."
+    caption = (
+        f"{title}: means of groups on axial slices (z in mm; left is left, anterior is up). {_marked(significant, by)}."
+    )
+    return Picture(drawn, caption, f"Axial slices of every group's mean. {title}: {ranges}.{inside}")
 
 
 def surfaces_picture(

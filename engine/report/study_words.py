@@ -11,7 +11,7 @@ from thalgpu.engine.report.permute_page import ALPHA
 from thalgpu.engine.report.permute_words import count, p_text, taken
 from thalgpu.engine.report.study_page import ArmPage, ResultRow, StudyPage
 
-REACHES = ("none", "its part only", "its arm", "all arms")
+REACHES = ("none", "its part", "its arm", "all arms")
 """How far a significant result stands up to correction."""
 
 _POWER = 0.8

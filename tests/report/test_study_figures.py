@@ -13,7 +13,13 @@ from thalgpu.engine.report.permute_page import Mesh
 from thalgpu.engine.report.rain_clouds import rain_clouds
 from thalgpu.engine.report.region_bars import region_bars
 from thalgpu.engine.report.scree import group_scree
-from thalgpu.engine.report.study_pictures import forest_picture, matrix_picture, rain_cloud_picture, template_pictures
+from thalgpu.engine.report.study_pictures import (
+    forest_picture,
+    group_maps_picture,
+    matrix_picture,
+    rain_cloud_picture,
+    template_pictures,
+)
 from thalgpu.engine.report.thalamus_views import thalamus_surfaces, thalamus_voxels
 from thalgpu.engine.report.voxel_surface import voxel_surface
 
@@ -93,6 +99,18 @@ def test_significant_pairs_are_framed_and_named():
 def test_rain_clouds_are_described_by_their_medians():
     picture = rain_cloud_picture([("left", [("HC", np.array([1.0, 2.0, 9.0])), ("CLBP", np.array([-4.0]))])], "mm")
     assert picture.alt == "Rain clouds of mm. Medians: left: HC 2 and CLBP −4."
+
+
+def test_group_maps_tell_the_means_within_what_differs(thalami):
+    found = np.arange(90) < 2
+    members = [("HC", np.stack([found * 4.0, found * 2.0])), ("CLBP", np.stack([found * -1.0]))]
+    picture = group_maps_picture("gradient 1", members, found, thalami, "gradient 1", "TFCE")
+    assert picture.png.startswith(PNG)
+    assert picture.alt.endswith("HC 0 to 3; CLBP −1 to 0. Means within the outline: HC 3 and CLBP −1.")
+    assert picture.caption.endswith("Outlined: p_FWE ≤ .05 by TFCE.")
+    nothing = group_maps_picture("gradient 1", members, found & False, thalami, "gradient 1", "TFCE")
+    assert nothing.png != picture.png
+    assert nothing.caption.endswith("Nothing reaches p_FWE ≤ .05 by TFCE.")
 
 
 def test_groups_have_styles_of_their_own_in_their_order():
