@@ -17,14 +17,21 @@ from thalgpu.engine.pipelines.compare import CompareResult, run_compare
 from thalgpu.engine.pipelines.compare_request import CompareRequest
 from thalgpu.engine.pipelines.permute import run_permute
 from thalgpu.engine.pipelines.permute_prepare import prepare_permute
-from thalgpu.engine.pipelines.study_clinical import Clinical, clinical_of, patients_of
+from thalgpu.engine.pipelines.study_clinical import Clinical, clinical_of, patient_groups, patients_of
 from thalgpu.engine.pipelines.study_folder import claim_study, write_study_files
 from thalgpu.engine.pipelines.study_measures import Measured, measure, named, prepare_measures
 from thalgpu.engine.pipelines.study_people import People, read_people, with_measures, write_design, write_excluded
 from thalgpu.engine.pipelines.study_request import StudyRequest, n_perm_of, out_folder, seed_of
 from thalgpu.engine.pipelines.study_results import Tested, join, result_rows, write_rows
 from thalgpu.engine.pipelines.study_summaries import Summary, summaries, write_summaries
-from thalgpu.engine.pipelines.study_tests import ArmTest, adjusted_tests, arm_tests, check_shared
+from thalgpu.engine.pipelines.study_tests import (
+    ArmTest,
+    adjusted_tests,
+    arm_tests,
+    check_design,
+    check_seeds,
+    check_shared,
+)
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.report.study_page import ResultRow
 
@@ -97,9 +104,14 @@ def prepare_study(request: StudyRequest) -> StudyPrepared:
     """
     study = read_study_file(request.file)
     people = read_people(study)
+    check_design(study, people)
+    patient_groups(study, people)
     out = out_folder(request, study)
     check_is_ours(out)
-    return StudyPrepared(study, people, prepare_measures(request, study), out)
+    commands = prepare_measures(request, study)
+    if "connectivity" in commands:
+        check_seeds(study, commands["connectivity"].seeds.names)
+    return StudyPrepared(study, people, commands, out)
 
 
 def run_study(

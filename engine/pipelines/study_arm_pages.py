@@ -140,7 +140,7 @@ def _of_numbers(arm: str, result: StudyResult, numbers: Sequence[Summary]) -> li
         stacked = {one: np.array([summary.values[one] for summary in numbers]) for one in result.people.ids}
         names = [one.name.removeprefix("thickness ") for one in numbers]
         return [bars_picture(names, by_group(stacked, result), "grey-matter thickness (mm)")]
-    units = {"volumes": " (mm³)", "shape": " (mm)", "gradients": "", "connectivity": " (Fisher z)"}
+    units = {"volumes": " (mm³; asymmetry: a ratio)", "shape": " (mm)", "gradients": "", "connectivity": " (Fisher z)"}
     panels = [(one.name, by_group(one.values, result)) for one in numbers[:_MOST_CLOUDS]]
     return [rain_cloud_picture(panels, f"{ARM_TITLES[arm].lower()}{units[arm]}")]
 

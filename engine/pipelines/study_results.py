@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thalgpu.engine.inference.joint_arms import Arm, JointArms, join_arms
-from thalgpu.engine.inputs.model import LEFT, RIGHT
+from thalgpu.engine.inputs.model import LEFT, RIGHT, SurfaceGrid
 from thalgpu.engine.outputs.sidecars import write_table
 from thalgpu.engine.pipelines.permute_outputs import PartResult
 from thalgpu.engine.pipelines.study_tests import ArmTest
@@ -95,8 +95,10 @@ def place_of(one: PartResult, feature: int) -> str:
         return maps.feature_names[feature] if maps.feature_names else f"feature {maps.kept[feature] + 1}"
     if maps.space.xyz is not None:
         return "x {:.0f}, y {:.0f}, z {:.0f}".format(*maps.space.xyz[feature])
-    side = _SIDES.get(int(maps.space.hemisphere[feature]), "")
-    return f"vertex {int(maps.space.flat[feature])}{side}"
+    hemisphere, vertex, grid = int(maps.space.hemisphere[feature]), int(maps.space.flat[feature]), maps.space.grid
+    if isinstance(grid, SurfaceGrid) and hemisphere == RIGHT:
+        vertex -= grid.n_left  # left and right are counted together
+    return f"vertex {vertex}{_SIDES.get(hemisphere, '')}"
 
 
 def write_rows(path: Path, rows: Mapping[str, Sequence[ResultRow]], titles: Mapping[str, str]) -> None:

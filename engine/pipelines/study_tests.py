@@ -9,7 +9,9 @@ from typing import Any
 
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inference.permutation_set import PermutationSet
+from thalgpu.engine.inference.table_design import design_from_table
 from thalgpu.engine.inputs.study_file import StudyFile
+from thalgpu.engine.pipelines.connectivity_tables import NAMES as CONNECTIVITY_TABLES
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.study_measures import Measured
 from thalgpu.engine.pipelines.study_people import People
@@ -59,9 +61,9 @@ def arm_tests(
                 maps=tuple(maps),
                 design=design,
                 out=folder / (f"{arm}-{part}" if part else arm),
-                formula=" + ".join(["group", *map(_name, covariates)]),
+                formula=_formula(covariates),
                 contrast=contrasts_of(study, people),
-                f_test=("group",) if len(people.groups) > 2 else (),
+                f_test=_f_tests(people),
                 blocks=",".join(study.design["blocks"]) or None,
                 whole=study.design["whole"],
                 missing="drop",  # the maps may be of more people than are tested
@@ -102,12 +104,49 @@ def adjusted_tests(
                 out=folder / test.request.out.name,
                 formula=f"{test.request.formula} + {_name(score)}",
                 contrast=kept,
-                f_test=test.request.f_test if len(patients.groups) > 2 else (),
+                f_test=_f_tests(patients),
                 maps=_maps_of(test.request.maps, patients.ids),
             ),
         )
         for test in tests
     ]
+
+
+def check_design(study: StudyFile, people: People) -> None:
+    """What every test would refuse, before anything is measured: contrasts, covariates, blocks, rank.
+
+    Raises
+    ------
+    NumericsError
+        As `design_from_table`.
+    """
+    columns = {**people.table.columns, "group": tuple(people.group_of[one] for one in people.ids)}
+    design_from_table(
+        columns,
+        people.ids,
+        _formula(people.covariates),
+        contrasts_of(study, people),
+        _f_tests(people),
+        blocks=study.design["blocks"] or None,
+        whole=study.design["whole"],
+    )
+
+
+def check_seeds(study: StudyFile, seeds: Sequence[str]) -> None:
+    """InputError where the arm of connectivity tests what there is not."""
+    for name in study.arms["connectivity"]["test"]:
+        if name not in (known := (*CONNECTIVITY_TABLES, *seeds)):
+            raise study.error(
+                "arms.connectivity", "test", f"there is no {name!r} to test", f"there are {', '.join(known)}"
+            )
+
+
+def _formula(covariates: Sequence[str]) -> str:
+    return " + ".join(["group", *map(_name, covariates)])
+
+
+def _f_tests(people: People) -> tuple[str, ...]:
+    return ("group",) if len(people.groups) > 2 else ()
 
 
 def check_shared(names: Sequence[str], permutations: Sequence[PermutationSet]) -> PermutationSet | None:
@@ -169,8 +208,7 @@ def _connectivity(name: str, study: StudyFile, people: People, measured: Measure
         return (measured.connectivity_tables[name],)
     if name in measured.seed_maps:
         return _maps_of(measured.seed_maps[name], people.ids)
-    known = ", ".join([*measured.connectivity_tables, *measured.seed_maps])
-    raise study.error("arms.connectivity", "test", f"there is no {name!r} to test", f"there are {known}")
+    raise study.error("arms.connectivity", "test", f"{name!r} was not written", "see the report of connectivity")
 
 
 def _maps_of(paths: Sequence[Path], ids: Sequence[str]) -> tuple[Path, ...]:

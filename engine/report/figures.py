@@ -133,7 +133,7 @@ def as_png(figure: Figure) -> bytes:
         figure.savefig(buffer, format="png", metadata=_NO_SOFTWARE, bbox_inches="tight")
         return buffer.getvalue()
     _settle(figure)
-    canvas.draw()  # once: `savefig` with a tight box draws three times
+    canvas.draw()  # type: ignore[no-untyped-call]  # once: `savefig` with a tight box draws three times
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib left this one out
     drawn = _without_margins(pixels, margin=round(_EDGE * figure.dpi))
     imsave(buffer, drawn, format="png", dpi=figure.dpi, metadata=_NO_SOFTWARE)
