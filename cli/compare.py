@@ -135,7 +135,7 @@ def _print_plan(request: "CompareRequest", prepared: "ComparePrepared") -> None:
 
 
 def _print_result(result: "CompareResult", *, told: tuple[str, ...], as_json: bool) -> None:
-    from thalgpu.engine.pipelines.compare_outputs import summary_rows
+    from thalgpu.engine.pipelines.compare_tables import summary_rows
 
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")

@@ -19,7 +19,7 @@ from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.compare_folder import claim_folder, write_folder_files
-from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, write_outputs
+from thalgpu.engine.pipelines.compare_outputs import write_outputs
 from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded, prepare_compare
 from thalgpu.engine.pipelines.compare_records import read_block, write_block, write_study
 from thalgpu.engine.pipelines.compare_request import CompareRequest
@@ -30,6 +30,7 @@ from thalgpu.engine.pipelines.compare_stage import (
     run_compare_task,
     run_verify_task,
 )
+from thalgpu.engine.pipelines.compare_tables import ComparisonResult
 from thalgpu.engine.progress import Event, Progress, silent
 
 CompareResult: TypeAlias = RunResult[ComparisonResult]

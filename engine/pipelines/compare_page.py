@@ -9,9 +9,9 @@ from thalgpu.engine.comparison.finish import PartResult
 from thalgpu.engine.comparison.verification import N_VERIFIED
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
-from thalgpu.engine.pipelines.compare_outputs import ComparisonResult, deciding_name, peaks_of, summary_rows
 from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded
 from thalgpu.engine.pipelines.compare_request import CompareRequest
+from thalgpu.engine.pipelines.compare_tables import ComparisonResult, deciding_name, peaks_of, summary_rows
 from thalgpu.engine.pipelines.page import TITLES
 from thalgpu.engine.pipelines.permute_outputs import corrected_name
 from thalgpu.engine.pipelines.permute_page import peak_cells

@@ -20,10 +20,10 @@ from thalgpu.engine.inference.adjacency import volume_neighbours
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inputs.model import LEFT, Region, SurfaceGrid, VolumeGrid
 from thalgpu.engine.pipelines.compare_groups import Groups
-from thalgpu.engine.pipelines.compare_outputs import ComparisonResult
 from thalgpu.engine.pipelines.compare_page import write_report
 from thalgpu.engine.pipelines.compare_prepare import ComparePrepared, Embedded
 from thalgpu.engine.pipelines.compare_request import CompareRequest
+from thalgpu.engine.pipelines.compare_tables import ComparisonResult
 from thalgpu.engine.report.compare import render_compare
 from thalgpu.engine.report.compare_page import ComparePage, ComparisonPage, ComponentPage, EmbeddingPage, NumberPage
 from thalgpu.engine.report.compare_words import listed, runs
