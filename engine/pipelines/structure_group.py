@@ -22,8 +22,9 @@ from thalgpu.engine.outputs.structure_names import (
     thickness_map,
 )
 from thalgpu.engine.outputs.surfaces import write_shape, write_surface
-from thalgpu.engine.pipelines.structure_prepare import StructurePrepared, TableRow
+from thalgpu.engine.pipelines.structure_prepare import StructurePrepared
 from thalgpu.engine.pipelines.structure_request import StructureRequest, StructureResult
+from thalgpu.engine.pipelines.structure_rows import TableRow
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES
 from thalgpu.engine.pipelines.structure_subject import Measured
 from thalgpu.engine.pipelines.structure_tables import (
@@ -128,8 +129,13 @@ def write_vertices(
     written: list[Path] = []
     for side in SIDES:
         having = [one for one in records if f"{side}/vertices" in _datasets(request.out, one)]
-        if not having:
+        if not having or 2 * len(having) < len(records):
             continue
+        for one in records:
+            if one not in having:
+                who = one.task.participant_id
+                where, what = measure_record(request.out, who, "thickness"), f"no S1 vertices of hemi-{side}"
+                result.failures.setdefault(who, InputError(where, f"{what} of sub-{who}, where others have them"))
         inside = _s1_of(request, prepared, side, having[0])
         if inside is None:
             continue

@@ -8,8 +8,6 @@ from pathlib import Path
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inputs.design_table import read_design_table
 from thalgpu.engine.inputs.freesurfer_folder import FreeSurferFolder, open_freesurfer
-from thalgpu.engine.inputs.freesurfer_stats import icv_of, thalamus_of
-from thalgpu.engine.inputs.stats_tables import StatsTable, read_stats_table, s1_of_tables, volumes_of_tables
 from thalgpu.engine.inputs.structure_list import StructureSubject, read_structure_list
 from thalgpu.engine.machine import usable_cores
 from thalgpu.engine.outputs.locks import check_is_ours
@@ -18,6 +16,7 @@ from thalgpu.engine.pipelines.input_hashes import input_sha256
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_request import MEASURES, StructureRequest
+from thalgpu.engine.pipelines.structure_rows import TableRow, table_rows
 from thalgpu.engine.pipelines.structure_sources import (
     CommonSurface,
     MeasureTask,
@@ -32,15 +31,6 @@ from thalgpu.errors import InputError, UsageError
 FSAVERAGE = "fsaverage"
 _TASK_BYTES, _ROW_BYTES = 2 * 2**20, 2**12
 """Record and maps of one measure of one subject, such as S1 on fsaverage; and rows of tables and report."""
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """What tables say of one person: a number a column, weighted ones apart, and the intracranial volume."""
-
-    values: Mapping[str, float]
-    weighted: Mapping[str, float]
-    icv: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,8 @@ def prepare_structure(request: StructureRequest) -> StructurePrepared:
     people = _open_folders(subjects, rejected)
     common = _find_common(request, people)
     sources = _sources(request, people, common, remarks)
-    rows = _table_rows(request, sources, [person.subject.participant_id for person in people], rejected)
+    _require_use(request, sources)
+    rows = table_rows(request, sources, [person.subject.participant_id for person in people], rejected)
     tasks = _tasks(request, people, sources, common, rejected)
     if not tasks and not any(rows.values()):
         raise next(iter(rejected.values()))
@@ -197,39 +188,13 @@ def _problem(
     return None
 
 
-def _table_rows(
-    request: StructureRequest, sources: Mapping[Measure, Source], ids: Sequence[str], rejected: dict[str, InputError]
-) -> dict[Measure, dict[str, TableRow]]:
-    """Measure → participant → row, for the measures that tables give."""
-    rows: dict[Measure, dict[str, TableRow]] = {}
-    readers = {"volumes": request.aseg_tables, "thickness": request.aparc_tables}
-    for measure, source in sources.items():
-        if source != "tables":
-            continue
-        tables = [read_stats_table(path) for path in readers[measure]]
-        rows[measure] = {}
-        for who in ids:
-            try:
-                row = _volume_row(tables, who) if measure == "volumes" else _thickness_row(tables, who, request)
-                rows[measure][who] = row
-            except InputError as error:
-                rejected.setdefault(who, error)
-    return rows
-
-
-def _volume_row(tables: Sequence[StatsTable], who: str) -> TableRow:
-    path, volumes = tables[0].path, volumes_of_tables(tables, who)
-    return TableRow({str(side): mm3 for side, mm3 in thalamus_of(path, volumes).items()}, {}, icv_of(path, volumes))
-
-
-def _thickness_row(tables: Sequence[StatsTable], who: str, request: StructureRequest) -> TableRow:
-    sides = s1_of_tables(tables, who, request.s1)
-    if not sides:
-        reason = f"no thickness of S1 by the names of {request.s1}"
-        raise InputError(tables[0].path, reason, remedy="give --s1 of these tables, or tables of aparcstats2table")
-    return TableRow(
-        {f"{area}_{side}": stats.mean for side, areas in sides.items() for area, stats in areas.items()}, {}
-    )
+def _require_use(request: StructureRequest, sources: Mapping[Measure, Source]) -> None:
+    """UsageError for an option that would change nothing, since what it is for comes from elsewhere."""
+    if request.s1_labels and sources.get("thickness") != "maps":
+        where = "columns thickness_left and thickness_right, which most lack"
+        raise UsageError(f"--s1-labels is for {where}", remedy="leave it out, or list the maps")
+    if request.template_left and sources.get("shape") not in ("labels", "aseg"):
+        raise UsageError("--template-left and --template-right are for label images", remedy="leave them out")
 
 
 def _tasks(

@@ -132,16 +132,6 @@ def common_files(folder: FreeSurferFolder, atlas: Atlas) -> tuple[Path, ...]:
     )
 
 
-def vertex_files(folder: FreeSurferFolder) -> tuple[Path, ...]:
-    """What brings a person's thickness onto fsaverage: recon-all's own maps of 0 mm, or spheres; nothing without."""
-    sides = HEMISPHERES.values()
-    if all(0 in folder.common.get(side, {}) for side in sides):
-        return tuple(folder.common[side][0] for side in sides)
-    if all(side in folder.sphere for side in sides):
-        return tuple(folder.sphere[side] for side in sides)
-    return ()
-
-
 def _stats_files(folder: FreeSurferFolder | None) -> tuple[Path, ...]:
     return (folder.aseg_stats, *folder.nuclei) if folder and folder.aseg_stats else ()
 
@@ -154,9 +144,9 @@ def _surface_files(folder: FreeSurferFolder | None, atlas: Atlas) -> tuple[Path,
     parcels = [_parcel_files(folder, side, atlas) for side in sides]
     if not all(side in folder.thickness for side in sides) or not all(parcels):
         return ()
-    areas = [folder.area[side] for side in sides if side in folder.area]
+    areas, spheres = ([found[side] for side in sides if side in found] for found in (folder.area, folder.sphere))
     flat = [path for files in parcels for path in files]
-    return (*(folder.thickness[side] for side in sides), *areas, *flat, *vertex_files(folder))
+    return (*(folder.thickness[side] for side in sides), *areas, *flat, *spheres)
 
 
 def _parcel_files(folder: FreeSurferFolder, side: Hemisphere, atlas: Atlas) -> tuple[Path, ...]:

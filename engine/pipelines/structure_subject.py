@@ -16,14 +16,13 @@ from thalgpu.engine.inputs.freesurfer_binary import read_surface
 from thalgpu.engine.inputs.freesurfer_folder import (
     FreeSurferFolder,
     open_freesurfer,
-    read_common_thickness,
     read_folder_parcels,
     read_native_s1,
     read_s1_stats,
     read_volumes,
 )
 from thalgpu.engine.inputs.gifti import Side as Hemisphere
-from thalgpu.engine.inputs.s1_names import Atlas
+from thalgpu.engine.inputs.s1_names import S1, Atlas
 from thalgpu.engine.inputs.thalamus_labels import read_thalamus_labels
 from thalgpu.engine.inputs.thickness_maps import S1Parcels, read_s1_parcels, read_thickness_map, require_same_surface
 from thalgpu.engine.outputs.sidecars import hashed_inputs
@@ -32,7 +31,7 @@ from thalgpu.engine.outputs.structure_names import Side, measure_record
 from thalgpu.engine.pipelines.input_hashes import InputHashes, input_sha256
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
-from thalgpu.engine.pipelines.structure_sources import HEMISPHERES, MeasureTask, vertex_files
+from thalgpu.engine.pipelines.structure_sources import HEMISPHERES, MeasureTask
 from thalgpu.engine.structure.meshing import mesh_of_mask, voxels_of_mask
 from thalgpu.engine.structure.thickness import nearest_on_sphere, region_mean
 from thalgpu.errors import InputError, NumericsError
@@ -121,7 +120,7 @@ def _thickness(task: MeasureTask) -> tuple[_Attributes, _Arrays]:
             parcels = _map_parcels(task, side, len(thickness.values))
             require_same_surface(thickness, parcels)
             values, vertex_areas = thickness.values, None
-            datasets[f"{side}/vertices"] = values[parcels.masks["S1"]].astype(np.float32)
+            datasets[f"{side}/vertices"] = values[parcels.masks[S1]].astype(np.float32)
         else:
             native = read_native_s1(_present(task.person.folder), hemisphere, task.s1)
             values, vertex_areas, parcels = native.thickness.values, native.area, native.parcels
@@ -134,16 +133,12 @@ def _thickness(task: MeasureTask) -> tuple[_Attributes, _Arrays]:
 
 
 def _on_common(task: MeasureTask, side: Side, thickness: NDArray[np.float64]) -> _Arrays:
-    """Thickness of S1's vertices of fsaverage, where there is fsaverage and a way onto it."""
+    """Thickness of S1's vertices of fsaverage, where there are fsaverage and the person's sphere."""
     folder, hemisphere = _present(task.person.folder), HEMISPHERES[side]
-    if task.common is None or not vertex_files(folder):
+    if task.common is None or hemisphere not in folder.sphere:
         return {}
     sphere, parcels = _common_side(task.common.folder.path, task.common.key, hemisphere, task.s1)
-    inside = parcels.masks["S1"]
-    if 0 in folder.common.get(hemisphere, {}):
-        common = read_common_thickness(folder, hemisphere)
-        require_same_surface(common, parcels)
-        return {f"{side}/vertices": common.values[inside].astype(np.float32)}
+    inside = parcels.masks[S1]
     own = read_surface(folder.sphere[hemisphere]).coordinates
     if len(own) != len(thickness):
         reason = f"{len(own)} vertices where the thickness has {len(thickness)}"

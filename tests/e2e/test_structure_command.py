@@ -320,9 +320,11 @@ def test_results_of_other_options_are_not_mixed(out, thalgpu, arguments, tmp_pat
     assert digests(tmp_path / "out") == digests(out)
 
 
-def test_a_dry_run_writes_nothing(thalgpu, arguments, tmp_path):
-    done = thalgpu(*arguments, "--out", tmp_path / "out", "--dry-run")
+def test_a_dry_run_writes_nothing_and_options_can_be_given_again(out, thalgpu, arguments, tmp_path):
+    done = thalgpu(*arguments, "--out", tmp_path / "out", "--dry-run", "-v")
     assert done.exit_code == 0, done.err
+    again = thalgpu("structure", "--config", out / "config.toml", "--out", tmp_path / "out", "--dry-run", "-v")
+    assert again.out == done.out
     assert "8 subjects, from meshes" in done.out
     assert not (tmp_path / "out").exists()
 
@@ -334,6 +336,7 @@ def test_a_dry_run_writes_nothing(thalgpu, arguments, tmp_path):
         (("--s1", "glasser", "--measures", "thickness"), 2, "no source of it for --s1 glasser"),
         (("--smooth", "-1"), 2, "--smooth"),
         (("--template-left", "x.vtk"), 2, "--template-right"),
+        (("--s1-labels", "x.dlabel.nii"), 2, "--s1-labels is for"),
         (("--aseg-table", "none.tsv"), 4, "none.tsv"),
     ],
 )
@@ -342,3 +345,43 @@ def test_what_cannot_be_done_is_said_at_once(thalgpu, arguments, tmp_path, given
     assert done.exit_code == exit_code
     assert words in done.err
     assert not (tmp_path / "out").exists()
+
+
+def _write_gifti(path, values, intent, kind, structure, names=()):
+    array = nib.gifti.GiftiDataArray(values, intent=intent, datatype=kind)
+    table = nib.gifti.GiftiLabelTable()
+    for key, name in enumerate(names):
+        label = nib.gifti.GiftiLabel(key=key)
+        label.label = name
+        table.labels.append(label)
+    meta = nib.gifti.GiftiMetaData(AnatomicalStructurePrimary=structure)
+    nib.save(nib.gifti.GiftiImage(darrays=[array], labeltable=table, meta=meta), path)
+
+
+def test_thickness_maps_on_a_common_surface_need_only_their_parcellation(thalgpu, tmp_path):
+    rng, rows, truth = np.random.default_rng(6), ["participant_id\tthickness_left\tthickness_right"], {}
+    labels = np.repeat([0, 1, 2, 3, 4], 20).astype(np.int32)
+    names = ("???", *(f"{area}_ROI" for area in ("L_1", "L_2", "L_3a", "L_3b")))
+    for structure, side in (("CortexLeft", "L"), ("CortexRight", "R")):
+        own = [name.replace("L_", f"{side}_") for name in names]
+        path = tmp_path / f"{side}.label.gii"
+        _write_gifti(path, labels, "NIFTI_INTENT_LABEL", "NIFTI_TYPE_INT32", structure, own)
+    for who in ("sub-1", "sub-2"):
+        for structure, side in (("CortexLeft", "L"), ("CortexRight", "R")):
+            values = rng.uniform(1.5, 3.5, 100).astype(np.float32)
+            path = tmp_path / f"{who}_hemi-{side}_thickness.shape.gii"
+            _write_gifti(path, values, "NIFTI_INTENT_SHAPE", "NIFTI_TYPE_FLOAT32", structure)
+            truth[who, side] = values
+        rows.append("\t".join([who, *(f"{who}_hemi-{side}_thickness.shape.gii" for side in "LR")]))
+    (tmp_path / "list.tsv").write_text("\n".join(rows) + "\n")
+    parcels = f"{tmp_path / 'L.label.gii'},{tmp_path / 'R.label.gii'}"
+    command = ("structure", "--subjects", tmp_path / "list.tsv", "--s1", "glasser", "--s1-labels", parcels)
+    done = thalgpu(*command, "--out", tmp_path / "out", "--workers", 1)
+    assert done.exit_code == 0, done.out + done.err
+    table = _table(tmp_path / "out" / "thickness.tsv")
+    for (who, side), values in truth.items():
+        word = "left" if side == "L" else "right"
+        assert float(table[who][f"area3b_{word}"]) == pytest.approx(values[80:].mean(), rel=1e-6)
+        assert float(table[who][f"S1_{word}"]) == pytest.approx(values[20:].mean(), rel=1e-6)
+        written = nib.load(tmp_path / "out" / who / "anat" / f"{who}_hemi-{side}_thickness.shape.gii").darrays[0].data
+        np.testing.assert_array_equal(written, np.where(labels > 0, values, 0))
