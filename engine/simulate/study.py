@@ -50,7 +50,9 @@ def contrasts(groups: tuple[str, ...]) -> list[str]:
 
 def study_toml(options: CohortOptions) -> str:
     """The description that `thalgpu study` reads."""
-    groups, pairs = (_toml_list(values) for values in (options.groups, contrasts(options.groups)))
+    groups, patients, pairs = (
+        _toml_list(values) for values in (options.groups, options.groups[:-1], contrasts(options.groups))
+    )
     return f"""\
 # A simulated study: nobody in it exists. What was planted is told in truth.md.
 # Run it with: thalgpu study study.toml
@@ -73,7 +75,9 @@ contrasts = {pairs}
 
 [clinical]
 table = ["age", "sex", "painDETECT", "DN4", "NeuPSIG", "pain_intensity", "disability", "pain_duration"]
-severity = ["painDETECT", "pain_intensity"]   # correlated with every measure, and covariates of a sensitivity run
+severity = ["painDETECT", "pain_intensity"]   # correlated with a number of every measure, among
+patients = {patients}
+sensitivity = "pain_intensity"                # among the covariates when all arms are tested once more, in patients
 
 [arms.gradients]                    # gradients of thalamocortical connectivity, voxel by voxel
 thalamus = "thalamus.nii.gz"
@@ -85,7 +89,8 @@ tfce = true
 [arms.volumes]                      # thalamus left, right, total and asymmetry, from aseg.stats
 icv = "covariate"                   # or "residual", or "proportion"
 
-[arms.thickness]                    # S1 and its Brodmann areas, from aparc.stats and BA_exvivo.thresh.stats
+[arms.thickness]                    # of S1 and its Brodmann areas, from BA_exvivo.thresh.stats
+s1 = "ba"
 
 [arms.shape]                        # displacement of the thalamus' surface, vertex by vertex, from the meshes
 tfce = true

@@ -20,6 +20,7 @@ def simulated(tmp_path_factory, thalgpu):
     done = thalgpu("simulate", "--study", folder, "--subjects", 12, "--timepoints", 80)
     assert done.exit_code == 0, done.err
     text = (folder / "study.toml").read_text()
+    text = re.sub(r"(?m)^sensitivity = .*\n", "", text)
     text = text[: text.index("[arms.group_gradients]")].replace("components = [1, 2]", "components = [1]")
     (folder / "study.toml").write_text(re.sub(r"(?m)^n_perm = 2000", "n_perm = 60", text))
     return folder
@@ -135,6 +136,17 @@ def test_settings_that_changed_are_refused_and_overwritten_on_request(simulated,
     assert refused.exit_code == 2
     assert "a study of other settings" in refused.err
     assert thalgpu("study", study, "--overwrite").exit_code == 0
+
+
+def test_patients_are_tested_once_more_with_severity_as_a_covariate(simulated, tmp_path, thalgpu):
+    study = only(simulated, tmp_path, "[arms.volumes]\n")
+    study.write_text(study.read_text().replace("patients = ", 'sensitivity = "pain_intensity"\npatients = '))
+    assert thalgpu("study", study, "--workers", 1).exit_code == 0
+    config = (tmp_path / "out" / "tests-adjusted" / "volumes" / "config.toml").read_text()
+    assert 'formula = "group + age + sex + icv + pain_intensity"' in config
+    assert 'contrast = ["neuCLBP - nonneuCLBP"]' in config
+    assert len(rows_of(tmp_path / "out" / "design_patients.tsv")) == 8
+    assert "pain_intensity" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
