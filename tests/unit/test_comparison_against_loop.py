@@ -145,9 +145,11 @@ def test_every_p_is_the_loops(case):
         assert_share(part.maps["p"], sizes, sizes[0], slack)
         place = SCALARS.index(name) * K if name in SCALARS else 0
         units = case.study.number_spreads[0][place : place + K] if name in SCALARS else np.ones(1)
-        maxima = (sizes / units).max(axis=1)
+        centres = case.study.number_centres[0][place : place + K] if name in SCALARS else np.zeros(1)
+        sizes = (sizes - centres) / units
+        maxima = sizes.max(axis=1)
         np.testing.assert_allclose(part.null["stat"], maxima, rtol=0, atol=slack)
-        assert_share(part.maps["p_fwe"], maxima[:, None], sizes[0] / units, slack)
+        assert_share(part.maps["p_fwe"], maxima[:, None], sizes[0], slack)
 
 
 def test_maps_are_joined_in_units_of_their_spreads(case):
