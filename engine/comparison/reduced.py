@@ -29,7 +29,7 @@ BATCH = 256
 """Sets of weights worked on together, at most; a call is cut into equal, even batches."""
 SPARE = 5
 """Components beyond those wanted."""
-_TOLERANCE = 2e-4
+_TOLERANCE = 1e-4
 """Residual of the small problems: what they leave over is little beside what a basis lacks, and is in the estimate."""
 _PANEL = 4800
 """Entries of one F_w that are formed and used up at a time: those of a batch fit the cache."""

@@ -14,7 +14,7 @@ from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.null_maxima import Measure
 from thalgpu.engine.pipelines.compare_records import read_study, write_block
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Part of every key: raised when the same study would give other numbers."""
 
 
