@@ -16,11 +16,12 @@ from thalgpu.engine.pipelines.structure_shapes import SideGroup
 from thalgpu.engine.pipelines.structure_sources import WORDS
 from thalgpu.engine.report.structure import MeanShape, StructurePage, TableSummary, render_structure
 
-ALIGNMENTS = {
-    "rigid": "generalised Procrustes: position and orientation removed",
-    "similarity": "generalised Procrustes: position, orientation and size removed",
-    "none": "none: meshes as they lie",
+REMOVED = {
+    "rigid": "position and orientation removed",
+    "similarity": "position, orientation and size removed",
+    "none": "meshes as they lie",
 }
+_QUALITY = ("subject", "side", "distance (mm)", "mean |d| (mm)", "largest |d| (mm)", "residual (mm)")
 ICV = {
     "covariate": "volumes as measured; icv.tsv is for a covariate",
     "residual": "volumes as they would be at the mean intracranial volume",
@@ -39,6 +40,7 @@ def write_report(
         ("Thickness of S1 (mm)", result.thickness),
         ("Thickness of S1, weighted by area (mm)", result.thickness_area),
     )
+    n_columns = len(_QUALITY) if any(one.residual is not None for one in result.quality) else len(_QUALITY) - 1
     page = StructurePage(
         version=__version__,
         facts=facts(request, prepared, result),
@@ -48,8 +50,8 @@ def write_report(
             MeanShape(side, group.shape.mean, group.shape.faces, np.abs(group.shape.displacement).mean(axis=0))
             for side, group in groups.items()
         ),
-        quality_columns=("subject", "side", "distance (mm)", "mean |d| (mm)", "largest |d| (mm)", "residual (mm)"),
-        quality=tuple((_quality_row(one), one.outlier) for one in result.quality),
+        quality_columns=_QUALITY[:n_columns],
+        quality=tuple((_quality_row(one)[:n_columns], one.outlier) for one in result.quality),
         failures=tuple((f"sub-{who}", str(error)) for who, error in result.failures.items()),
         warnings=tuple(result.warnings),
     )
@@ -67,7 +69,9 @@ def facts(
         lines.append(("head size", ICV[request.icv]))
     if "shape" in prepared.sources:
         smooth = f", smoothed by {request.smooth:g} mm" if request.smooth else ""
-        lines.append(("alignment", ALIGNMENTS[request.shape_alignment] + smooth))
+        by = "generalised Procrustes" if prepared.sources["shape"] == "meshes" else "registration to the template"
+        how = f", by {by}" if request.shape_alignment != "none" else ""
+        lines.append(("alignment", f"{REMOVED[request.shape_alignment]}{how}{smooth}"))
     return (*lines, ("list", str(request.subjects)))
 
 
