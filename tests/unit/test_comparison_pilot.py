@@ -113,7 +113,9 @@ def test_errors_of_two_groups_that_are_everybody_add_up(affinities, study_of):
     found, exact = (blocks._groups(study, blocks._solve(study, rows, path), 2).aligned for path in ("reduced", "exact"))
     one, other = np.moveaxis(found - exact, 1, 0)
     rms = [np.sqrt((errors**2).mean(axis=1)) for errors in (one, other, one - other)]
-    assert (rms[2] > 0.9 * (rms[0] + rms[1])).all()
+    shares = rms[2] / (rms[0] + rms[1])
+    assert np.median(shares) > 0.9
+    assert shares.min() > 0.75  # above what a root of squares would give, 0.71
 
 
 def test_a_range_that_hardly_varies_needs_more_exact_permutations(studies):
