@@ -95,6 +95,9 @@ def people(tmp_path_factory):
         who = f"sub-{number:02d}"
         left, right, icv = rng.normal(7000, 400), rng.normal(7000, 400), rng.normal(1.5e6, 1e5)
         _write_aseg_stats(root / "fs" / who, {"Left-Thalamus": left, "Right-Thalamus": right}, icv)
+        (root / "fs" / who / "mri").mkdir()
+        nuclei = f"Left-MDm {100 + number}\nRight-MDm {110 + number}\n"
+        (root / "fs" / who / "mri" / "ThalamicNuclei.v13.T1.volumes.txt").write_text(nuclei)
         thickness = _write_cortex(root / "fs" / who, rng, 250)
         _write_first(root / "first", who, rng, patient=_is_patient(number))
         truth[who] = {"left": left, "right": right, "icv": icv, "thickness": thickness}
@@ -139,6 +142,7 @@ def test_tables_hold_what_the_files_say(out, people):
     volumes, icv, with_icv = (_table(out / f"{name}.tsv") for name in ("volumes", "icv", "participants"))
     plain, weighted = (_table(out / f"{name}.tsv") for name in ("thickness", "thickness_area"))
     assert list(volumes) == list(truth)
+    assert [float(row["MDm_right"]) for row in volumes.values()] == [110 + k for k in range(1, N_SUBJECTS + 1)]
     for who, of in truth.items():
         assert float(volumes[who]["total"]) == pytest.approx(of["left"] + of["right"], rel=1e-6)
         expected = (of["left"] - of["right"]) / (of["left"] + of["right"]) * 2
@@ -310,6 +314,14 @@ def test_label_images_get_meshes_of_one_template(thalgpu, tmp_path):
     (tmp_path / "out" / "sub-2" / "anat" / "sub-2_desc-registered_structure.h5").unlink()
     assert "8 records verified" in thalgpu(*command).out
     assert digests(tmp_path / "out") == before
+    templates = [tmp_path / "out" / "group" / f"hemi-{side}_seg-thalamus_desc-template.vtk" for side in "LR"]
+    named = ("--template-left", templates[0], "--template-right", templates[1])
+    given = thalgpu(
+        *command[:3], *named, "--shape-alignment", "similarity", "--out", tmp_path / "other", "--workers", 1
+    )
+    assert given.exit_code == 0, given.err
+    same_size = [line.split("\t") for line in (tmp_path / "other" / "shape_qc.tsv").read_text().splitlines()[1:]]
+    assert sum(float(row[2]) for row in same_size) < sum(float(row[2]) for row in quality)
 
 
 def test_results_of_other_options_are_not_mixed(out, thalgpu, arguments, tmp_path):
