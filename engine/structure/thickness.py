@@ -36,20 +36,6 @@ def region_mean(thickness: ArrayLike, region: ArrayLike, areas: ArrayLike | None
     return float(weights @ chosen / weights.sum())
 
 
-def mean_of_parts(means: ArrayLike, weights: ArrayLike) -> float:
-    """Mean of a whole from the means of its parts, such as S1 from areas 1, 2, 3a and 3b.
-
-    Parameters
-    ----------
-    means : (n_parts,) mm.
-    weights : (n_parts,) positive: numbers of vertices for the plain mean, mm² for the area-weighted one.
-    """
-    values, sizes = np.asarray(means, np.float64), np.asarray(weights, np.float64)
-    if values.ndim != 1 or values.shape != sizes.shape or not (len(values) and (sizes > 0).all()):
-        raise NumericsError(f"{values.shape} means of parts and {sizes.shape} positive weights")
-    return float(sizes @ values / sizes.sum())
-
-
 def nearest_on_sphere(sphere: ArrayLike, common: ArrayLike) -> NDArray[np.int64]:
     """The vertex of a subject's registered sphere that is nearest to each vertex of the common one.
 

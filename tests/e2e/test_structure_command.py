@@ -293,7 +293,7 @@ def test_label_images_get_meshes_of_one_template(thalgpu, tmp_path):
     pytest.importorskip("skimage", reason="scikit-image makes surfaces of label images")
     rng, rows = np.random.default_rng(5), ["participant_id\taseg"]
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in (40, 26, 20)], indexing="ij"), axis=-1) - [19.5, 13.0, 10.0]
-    for number in range(1, 4):
+    for number in (1, 2):
         turn = Rotation.from_rotvec(rng.normal(0, 0.1, 3)).as_matrix()
         labels = np.zeros(grid.shape[:3], np.uint8)
         for label, x in ((10, -10.0), (49, 10.0)):
@@ -308,11 +308,11 @@ def test_label_images_get_meshes_of_one_template(thalgpu, tmp_path):
     done = thalgpu(*command)
     assert done.exit_code == 0, done.err
     quality = [line.split("\t") for line in (tmp_path / "out" / "shape_qc.tsv").read_text().splitlines()[1:]]
-    assert len(quality) == 6
+    assert len(quality) == 4
     assert all(float(row[5]) < 0.1 for row in quality)  # mm left between template and surface; a voxel is 1 mm
     before = digests(tmp_path / "out")
     (tmp_path / "out" / "sub-2" / "anat" / "sub-2_desc-registered_structure.h5").unlink()
-    assert "8 records verified" in thalgpu(*command).out
+    assert "5 records verified" in thalgpu(*command).out
     assert digests(tmp_path / "out") == before
     templates = [tmp_path / "out" / "group" / f"hemi-{side}_seg-thalamus_desc-template.vtk" for side in "LR"]
     named = ("--template-left", templates[0], "--template-right", templates[1])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.structure.thickness import mean_of_parts, nearest_on_sphere, region_mean
+from thalgpu.engine.structure.thickness import nearest_on_sphere, region_mean
 from thalgpu.errors import NumericsError
 
 
@@ -19,13 +19,6 @@ def test_vertices_without_cortex_do_not_count():
 def test_a_region_without_cortex_or_of_another_surface_is_refused(region):
     with pytest.raises(NumericsError):
         region_mean([0.0, 2.0], region)
-
-
-def test_the_mean_of_parts_is_that_of_all_their_vertices():
-    rng = np.random.default_rng(2)
-    thickness, parts = rng.uniform(1, 4, 50), rng.integers(0, 3, 50)
-    means = [region_mean(thickness, parts == part) for part in range(3)]
-    assert mean_of_parts(means, np.bincount(parts)) == pytest.approx(thickness.mean(), rel=1e-12)
 
 
 def test_a_sphere_is_resampled_to_itself_by_the_identity():
