@@ -3,6 +3,7 @@
 
 python3 dev.py demo                a small synthetic cohort, its gradients, and how its groups differ
 python3 dev.py test [ARGS]         the tests; ARGS go to pytest
+python3 dev.py faults [ARGS]       kills, full disks, damaged and hostile files: what was injected, and what survived
 python3 dev.py bench [ARGS]        the benchmarks; ARGS go to `thalgpu bench`
 python3 dev.py lint                style, types and layers
 python3 dev.py lock [ARGS]         renew requirements/*.txt; ARGS go to `uv pip compile` (try --upgrade)
@@ -17,6 +18,7 @@ from __future__ import annotations  # so that an older Python gets as far as the
 
 import argparse
 import hashlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -62,6 +64,13 @@ def test(options: list[str]) -> int:
     """Run the tests."""
     install(widest(options))
     return run(tool("python"), "-m", "pytest", *options)
+
+
+def faults(options: list[str]) -> int:
+    """Inject every kind of fault, with fixed seeds, and print what was survived."""
+    install(widest(options))
+    chosen = ["-m", "fault", "--fault-table", "-q", "--hypothesis-seed=0"]
+    return run(tool("python"), "-m", "pytest", *chosen, *options, more={"THALGPU_FUZZ": "1000"})
 
 
 def bench(options: list[str]) -> int:
@@ -183,16 +192,16 @@ def tool(name: str) -> str:
     return str(VENV / "bin" / name)
 
 
-def run(*command: str) -> int:
-    """Run a command from the project's root; its exit code."""
-    return subprocess.call(command, cwd=ROOT)
+def run(*command: str, more: dict[str, str] | None = None) -> int:
+    """Run a command from the project's root, with more in its environment; its exit code."""
+    return subprocess.call(command, cwd=ROOT, env={**os.environ, **(more or {})})
 
 
 def main() -> int:
     """Read the command line."""
     if sys.version_info < (3, 11):  # noqa: UP036 - a fresh machine may have an older one
         raise SystemExit(f"error: thalgpu needs Python 3.11 or newer, this is {sys.version.split()[0]}")
-    commands = {f.__name__: f for f in (demo, test, bench, lint, lock)}
+    commands = {f.__name__: f for f in (demo, test, faults, bench, lint, lock)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=commands)
     parser.add_argument("options", nargs=argparse.REMAINDER, help="handed on to the command's own program")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest_plugins = ("cuda_emulator.fixtures",)
+pytest_plugins = ("cuda_emulator.fixtures", "fault_table")
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def with_values(cohort, request_, tmp_path):
     return change
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 def test_one_damaged_scan_is_named_and_the_others_finish(cohort, request_, tmp_path):
     copy = shutil.copytree(cohort.folder, tmp_path / "cohort")
     scan = next((copy / "sub-02/func").glob("*_bold.nii.gz"))
@@ -94,6 +95,7 @@ def test_one_damaged_scan_is_named_and_the_others_finish(cohort, request_, tmp_p
     assert "sub-02" in (request_.out / "report.html").read_text()
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_seed_outside_the_scan_fails_the_subject_by_name(cohort, with_values):
     parcels = nib.load(cohort.folder / "cortex_parcels.nii.gz").get_fdata()
 
@@ -106,6 +108,7 @@ def test_seed_outside_the_scan_fails_the_subject_by_name(cohort, with_values):
     assert "--min-coverage" in str(result.failures["02"])
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_scan_that_holds_nan_leaves_none_in_any_result(cohort, with_values):
     parcels = nib.load(cohort.folder / "cortex_parcels.nii.gz").get_fdata()
 
@@ -125,6 +128,7 @@ def test_scan_that_holds_nan_leaves_none_in_any_result(cohort, with_values):
     assert any("L_07" in remark and "sub-02" in remark for remark in result.warnings)
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_cortex_mostly_outside_the_scan_fails_the_subject(cohort, with_values):
     parcels = nib.load(cohort.folder / "cortex_parcels.nii.gz").get_fdata()
 
@@ -142,6 +146,7 @@ def test_nobody_that_can_be_used_raises_the_reason(request_):
     assert not run_connectivity(request_).failures, "options can be mended after a run in which all failed"
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_signal_stops_in_order_and_a_later_run_ends_in_the_same_bytes(request_, undisturbed):
     def interrupt(event):
         if event.kind == "step" and event.done == 1:
@@ -155,6 +160,7 @@ def test_signal_stops_in_order_and_a_later_run_ends_in_the_same_bytes(request_, 
     assert results(request_.out) == undisturbed
 
 
+@pytest.mark.fault("full disk at the Nth disk operation")
 def test_crash_between_maps_and_record_is_mended(request_, undisturbed, monkeypatch):
     with monkeypatch.context() as patch:
 
@@ -169,6 +175,7 @@ def test_crash_between_maps_and_record_is_mended(request_, undisturbed, monkeypa
     assert results(request_.out) == undisturbed
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkeypatch):
     real = pipeline.run_connectivity_subject
 

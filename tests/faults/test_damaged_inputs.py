@@ -24,6 +24,8 @@ from thalgpu.engine.inputs.model import Region, Run, Subject, SubjectSeries, Sur
 from thalgpu.engine.inputs.series import load_series
 from thalgpu.errors import InputError
 
+pytestmark = pytest.mark.fault("damaged scan, surface or confounds")
+
 SHAPE, N, N_VERTICES = (4, 4, 4), 48, 30
 AFFINE = np.diag([2.0, 2, 2, 1])
 N_EXAMPLES = int(os.environ.get("THALGPU_FUZZ", "120"))

@@ -18,6 +18,8 @@ from thalgpu.engine.inputs.map_neighbours import read_mesh
 from thalgpu.engine.inputs.subject_maps import settle_all
 from thalgpu.errors import InputError
 
+pytestmark = pytest.mark.fault("damaged maps or mesh")
+
 N, N_FEATURES = 6, 30
 N_EXAMPLES = int(os.environ.get("THALGPU_FUZZ", "120"))
 """Damages tried on each kind of file; raise it by the environment for a long search."""

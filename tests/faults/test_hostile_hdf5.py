@@ -16,6 +16,8 @@ from thalgpu.engine.config import canonical_json
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_record, write_record
 from thalgpu.errors import InputError
 
+pytestmark = pytest.mark.fault("damaged or hostile HDF5 record")
+
 EXPECTED = {"gradients": DatasetSpec("float32", (40, None)), "lambdas": DatasetSpec("float64", (None,))}
 GRADIENTS = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
 LAMBDAS = np.array([3.0, 2.0, 1.0])

@@ -7,6 +7,8 @@ import pytest
 from thalgpu.engine.inputs.subject_list import read_subject_list
 from thalgpu.errors import InputError
 
+pytestmark = pytest.mark.fault("hostile subject list")
+
 HOSTILE_IDS = [
     "<script>",
     "../x",

@@ -123,8 +123,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_killed_runs_are_resumed_to_the_same_bytes(inputs, undisturbed, tmp_path):
+def test_killed_runs_are_resumed_to_the_same_bytes(inputs, undisturbed, tmp_path, injected):
+    injected(3)
     out = tmp_path / "out"
     process = start(inputs, out)  # the parent alone
     wait_for_a_new_block(process)
@@ -162,6 +164,7 @@ class Deadly(BlockTask):
         return signal.raise_signal, (signal.SIGKILL,)
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_a_block_that_kills_its_worker_twice_ends_the_run_and_the_others_are_kept(request_, undisturbed, monkeypatch):
     def task(problem, content, start, stop, record):
         kind = Deadly if start == 100 * (N_BLOCKS - 1) else BlockTask
@@ -179,6 +182,7 @@ def test_a_block_that_kills_its_worker_twice_ends_the_run_and_the_others_are_kep
     assert digests(request_.out) == digests(undisturbed)
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 @pytest.mark.parametrize("n_done", [1, 4])
 def test_a_signal_stops_between_blocks_and_a_later_run_ends_in_the_same_bytes(request_, undisturbed, n_done):
     assert run_permute(request_, stop_after(n_done)).interrupted == 143
@@ -189,6 +193,7 @@ def test_a_signal_stops_between_blocks_and_a_later_run_ends_in_the_same_bytes(re
     assert digests(request_.out) == digests(undisturbed)
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_a_signal_while_tails_are_fitted_stops_too(request_, monkeypatch):
     tailed = replace(request_, options=replace(request_.options, tail="gamma"))
     real = permute.run_values_task
@@ -208,6 +213,7 @@ def test_a_signal_while_tails_are_fitted_stops_too(request_, monkeypatch):
     assert run_permute(tailed).n_skipped == N_BLOCKS
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_the_command_says_that_it_was_stopped_and_ends_with_143(request_, monkeypatch, capsys):
     real = permute.run_block_task
 
@@ -235,6 +241,7 @@ def flipped(content: bytes) -> bytes:
 DAMAGES = pytest.mark.parametrize("damage", [truncated, flipped, lambda _: b""], ids=["truncated", "flipped", "empty"])
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 @DAMAGES
 def test_a_damaged_block_is_run_again(request_, undisturbed, damage, caplog):
     run_permute(request_, stop_after(3))
@@ -245,6 +252,7 @@ def test_a_damaged_block_is_run_again(request_, undisturbed, damage, caplog):
     assert digests(request_.out) == digests(undisturbed)
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 @DAMAGES
 @pytest.mark.parametrize(
     ("name", "n_skipped"), [("blocks/null.h5", 0), ("blocks/problem.h5", N_BLOCKS), ("results.h5", N_BLOCKS)]
@@ -264,6 +272,7 @@ def test_blocks_of_another_test_are_never_taken_for_ones_own(request_, undisturb
     assert digests(request_.out) == digests(undisturbed)
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(request_, undisturbed):
     shutil.copytree(undisturbed, request_.out)
     with hold(request_.out), pytest.raises(ResourceError, match="another run is at work in this folder"):
@@ -271,6 +280,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(request_
     assert digests(request_.out) == digests(undisturbed)
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_a_disk_without_room_is_refused_before_any_work(request_, monkeypatch):
     usage = shutil.disk_usage(request_.out.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -295,6 +305,7 @@ def test_a_run_takes_no_more_disk_than_was_planned(request_, monkeypatch, stop):
     assert 0.3 * prepared.plan.disk_bytes < taken[0] < prepared.plan.disk_bytes
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 def test_a_problem_that_changes_under_the_run_ends_it_in_words(request_, monkeypatch):
     def other(path, problem):
         return permute_records.write_problem(path, replace(problem, values=problem.values + 1))
@@ -304,6 +315,7 @@ def test_a_problem_that_changes_under_the_run_ends_it_in_words(request_, monkeyp
         run_permute(request_)
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_lack_of_memory_is_named_with_the_remedy(request_, monkeypatch):
     def greedy(task):
         raise MemoryError
@@ -328,9 +340,16 @@ def outcomes(tmp_path_factory) -> list[dict[str, Any]]:
     return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(("kind", "status"), [("killed", KILLED), ("full", REFUSED)])
-def test_every_disk_operation_can_fail_and_the_run_ends_in_words(outcomes, kind, status):
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        pytest.param("killed", KILLED, marks=pytest.mark.fault("kill at the Nth disk operation")),
+        pytest.param("full", REFUSED, marks=pytest.mark.fault("full disk at the Nth disk operation")),
+    ],
+)
+def test_every_disk_operation_can_fail_and_the_run_ends_in_words(outcomes, kind, status, injected):
     *struck, last = [one["status"] for one in outcomes if one["kind"] == kind]
+    injected(len(struck))
     assert len(struck) > 50
     assert set(struck) == {status}
     assert last == FINISHED

@@ -69,6 +69,7 @@ def results(out):
     }
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_subject_that_kills_its_worker_is_named_and_the_others_are_as_if_it_were_not_there(request_, cohort, tmp_path):
     request = replace(request_, workers=2)
     prepared = prepare(request)
@@ -97,6 +98,7 @@ def test_options_can_be_mended_after_a_run_in_which_all_failed(request_):
     assert not run_gradients(request_).failures
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkeypatch):
     real = pipeline.run_subject
 
@@ -115,6 +117,7 @@ def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkey
     assert [one.record.participant_id for one in result.aligned] == ["01", "02"]
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_lack_of_memory_is_named_as_such(request_, monkeypatch):
     real = pipeline.run_subject
 
@@ -127,6 +130,7 @@ def test_lack_of_memory_is_named_as_such(request_, monkeypatch):
     assert "out of memory" in str(run_gradients(request_).failures["01"])
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_subject_that_cannot_be_aligned_is_named_and_the_others_finish(request_, monkeypatch):
     real = pipeline.run_align
 
@@ -150,6 +154,7 @@ def test_nobody_that_can_be_aligned_raises_the_reason(request_, monkeypatch):
         run_gradients(request_)
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_full_disk_ends_the_run(request_, monkeypatch):
     def full(task):
         raise ResourceError("no space left on device", where="out")
@@ -159,6 +164,7 @@ def test_full_disk_ends_the_run(request_, monkeypatch):
         run_gradients(request_)
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_disk_without_room_is_refused_before_any_work(request_, monkeypatch):
     usage = shutil.disk_usage(request_.out.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -167,6 +173,7 @@ def test_disk_without_room_is_refused_before_any_work(request_, monkeypatch):
     assert not request_.out.exists()
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_read_only_folder_is_refused_before_any_work(request_, cohort, tmp_path):
     out = tmp_path / "locked"
     out.mkdir(mode=0o555)
@@ -193,11 +200,13 @@ def test_read_only_folder_is_refused_before_any_work(request_, cohort, tmp_path)
     assert not list(out.iterdir())
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_second_run_in_the_same_folder_is_refused(request_):
     with hold(request_.out), pytest.raises(ResourceError):
         run_gradients(request_)
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_subject_below_the_coverage_is_named_with_the_remedy(request_, cohort, tmp_path):
     copy = shutil.copytree(cohort.folder, tmp_path / "cohort")
     scan = next((copy / "sub-02/func").glob("*_bold.nii.gz"))
@@ -217,6 +226,7 @@ def test_subject_below_the_coverage_is_named_with_the_remedy(request_, cohort, t
         assert np.isfinite(file["gradients"][:]).all()
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_signal_during_the_subjects_stops_and_a_later_run_ends_in_the_same_bytes(request_, tmp_path):
     def interrupt(event):
         if event.kind == "step" and event.done == 1:

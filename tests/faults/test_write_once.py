@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,18 @@ def of_kind(outcomes: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [outcome for outcome in outcomes if outcome["kind"] == kind]
 
 
-@pytest.mark.parametrize(("kind", "status"), [("killed", KILLED), ("full", REFUSED)])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        pytest.param("killed", KILLED, marks=pytest.mark.fault("kill at the Nth disk operation")),
+        pytest.param("full", REFUSED, marks=pytest.mark.fault("full disk at the Nth disk operation")),
+    ],
+)
 def test_every_fault_strikes_until_the_record_is_written(
-    outcomes: list[dict[str, Any]], kind: str, status: int
+    outcomes: list[dict[str, Any]], kind: str, status: int, injected: Callable[[int], None]
 ) -> None:
     *struck, last = [outcome["status"] for outcome in of_kind(outcomes, kind)]
+    injected(len(struck))
     # fsync of the new folder's parent; open, write, fsync, rename; fsync of the folder
     assert len(struck) == 6
     assert set(struck) == {status}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from thalgpu.engine.inference.model import Design
 from thalgpu.engine.inputs.design_table import DesignTable, read_design_table
 from thalgpu.engine.inputs.fsl_design import design_from_files, read_blocks
 from thalgpu.errors import InputError, NumericsError
+
+pytestmark = pytest.mark.fault("damaged design, contrasts or participants")
 
 MAT = b"/NumWaves 2\n/NumPoints 4\n/Matrix\n1 0\n1 0\n0 1\n0 1\n"
 TSV = b'participant_id\tage\tsex\nsub-01\t30\tF\nsub-02\tn/a\t"M"\n'

@@ -18,6 +18,8 @@ from thalgpu.engine.inference.formula import parse_formula, term_name
 from thalgpu.engine.inference.table_design import design_from_table
 from thalgpu.errors import NumericsError
 
+pytestmark = pytest.mark.fault("hostile formula")
+
 PIECES = ["a", "b", "`x y`", "C(", "poly(", ")", ",", "+", ":", "*", "^", "2", "0", "1", "~", " ", "-", "`", "é", "."]
 NAMES = Coefficients(
     ("a", "b-c", "f[x]"),

@@ -21,6 +21,8 @@ from thalgpu.engine.inputs.thalamus_labels import read_thalamus_labels
 from thalgpu.engine.inputs.thickness_maps import read_s1_parcels, read_thickness_map
 from thalgpu.errors import InputError, ThalgpuWarning
 
+pytestmark = pytest.mark.fault("damaged FreeSurfer, FIRST or table file")
+
 T = TypeVar("T")
 
 ASEG = (

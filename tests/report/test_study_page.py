@@ -124,6 +124,7 @@ def test_nothing_outside_the_page_is_referred_to(elements):
     assert not any("//" in one["href"] for one in elements.of("a"))
 
 
+@pytest.mark.fault("markup in a name")
 def test_text_is_escaped_wherever_it_comes_from(study):
     arm = replace(study.arms[0], title=EVIL, measured=EVIL, remarks=(EVIL,), reports=((EVIL, EVIL),))
     arm = replace(arm, rows=tuple(replace(row, part=EVIL, where=EVIL) for row in arm.rows))

@@ -49,6 +49,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.fault("link or path that leads out of the folder")
 def test_a_linked_target_that_leads_outside_is_refused(out: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_text("precious")
@@ -58,6 +59,7 @@ def test_a_linked_target_that_leads_outside_is_refused(out: Path, tmp_path: Path
     assert foreign.read_text() == "precious"
 
 
+@pytest.mark.fault("link or path that leads out of the folder")
 def test_a_linked_folder_that_leads_outside_is_refused(out: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (out / "sub-01").symlink_to(tmp_path / "elsewhere")
@@ -66,6 +68,7 @@ def test_a_linked_folder_that_leads_outside_is_refused(out: Path, tmp_path: Path
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.fault("link or path that leads out of the folder")
 def test_a_link_into_another_output_folder_is_refused(out: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / LOCK_NAME).touch()
@@ -127,11 +130,13 @@ def test_enough_space_is_no_error_and_creates_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_too_little_space_says_how_much_is_needed(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"1\.15e\+06 TB are needed"):
         check_space(tmp_path, 1 << 60)
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="not a folder"):
@@ -154,6 +159,7 @@ for attempt in (lambda p: check_space(p, 0), lambda p: write_bytes(p / "file", b
 """
 
 
+@pytest.mark.fault("no room, no permission, no folder")
 @pytest.mark.skipif(sys.platform != "linux", reason="drops privileges as Linux does")
 def test_a_folder_without_permission_is_refused_before_and_while_writing() -> None:
     # Not tmp_path: only its owner may enter that, and the refusal would be about its parents.
