@@ -155,7 +155,9 @@ def _map_parcels(task: MeasureTask, side: Side, n_vertices: int) -> S1Parcels:
 
 
 @lru_cache(maxsize=2)
-def _common_side(path: Path, _key: str, hemisphere: Hemisphere, atlas: Atlas) -> tuple[NDArray[np.float64], S1Parcels]:
+def _common_side(
+    path: Path, _content: str, hemisphere: Hemisphere, atlas: Atlas
+) -> tuple[NDArray[np.float64], S1Parcels]:
     """Sphere and parcels of one side of fsaverage; kept for the next person, as long as its files are the same."""
     folder = open_freesurfer(path)
     sphere = read_surface(folder.sphere[hemisphere]).coordinates
@@ -170,7 +172,7 @@ def _shape(task: MeasureTask) -> tuple[_Attributes, _Arrays]:
             if hemisphere in subject.meshes:
                 mesh = read_closed_mesh(subject.meshes[hemisphere], hemisphere)
                 datasets |= {f"{side}/coordinates": mesh.coordinates, f"{side}/faces": mesh.faces}
-        return {"corresponds": True}, datasets
+        return {}, datasets
     path = subject.aseg if task.source == "labels" else _present(task.person.folder).aseg
     assert path is not None
     labels = read_thalamus_labels(path)
@@ -181,7 +183,7 @@ def _shape(task: MeasureTask) -> tuple[_Attributes, _Arrays]:
             raise InputError(path, error.what, at=f"{hemisphere} thalamus", remedy=error.remedy) from error
         voxels = voxels_of_mask(labels.masks[hemisphere]).astype(np.int32)
         datasets |= {f"{side}/coordinates": vertices, f"{side}/faces": faces, f"{side}/voxels": voxels}
-    return {"corresponds": False}, {**datasets, "affine": labels.affine.astype(np.float64)}
+    return {}, {**datasets, "affine": labels.affine.astype(np.float64)}
 
 
 _MEASURES: Mapping[str, Any] = {"volumes": _volumes, "thickness": _thickness, "shape": _shape}
