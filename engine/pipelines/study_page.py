@@ -3,7 +3,7 @@
 from thalgpu import __version__
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
-from thalgpu.engine.pipelines.compare_outputs import summary_rows
+from thalgpu.engine.pipelines.compare_tables import summary_rows
 from thalgpu.engine.pipelines.study import StudyPrepared, StudyResult
 from thalgpu.engine.pipelines.study_arm_pages import arm_page
 from thalgpu.engine.pipelines.study_clinical import patient_groups
@@ -60,7 +60,7 @@ def study_page(request: StudyRequest, prepared: StudyPrepared, result: StudyResu
         covariates=people.covariates,
         severity=_severity(prepared, result),
         adjusted_for=(study.clinical["sensitivity"],) if result.adjusted else (),
-        group_gradients=_group_gradients(result),
+        group_gradients=_group_gradients(prepared, result),
         quality=quality_page(result),
         remarks=tuple(result.warnings),
         simulated=(study.study["participants"].parent / _SIMULATED).exists(),
@@ -80,16 +80,22 @@ def _severity(prepared: StudyPrepared, result: StudyResult) -> SeverityPage | No
     return SeverityPage(rows, found.covariates, f"{len(found.ids)} participants of {groups}", found.n_perm)
 
 
-def _group_gradients(result: StudyResult) -> GroupGradientsPage | None:
+def _component(row: dict[str, object]) -> int:
+    return int(str(row["map"]).rpartition("-")[2])
+
+
+def _group_gradients(prepared: StudyPrepared, result: StudyResult) -> GroupGradientsPage | None:
+    """The components that are tested in single people, too; the comparison's own report has all."""
+    components = prepared.study.arms["gradients"]["components"] if "gradients" in prepared.study.arms else ()
     found = result.group_gradients
     if found is None:
         return None
-    rows = [row for one in found.found for row in summary_rows(one)]
+    rows = [row for one in found.found for row in summary_rows(one) if _component(row) in components]
     headlines = tuple(_headline(name, rows) for name in dict.fromkeys(row["comparison"] for row in rows))
     cells = tuple(
         (
             row["comparison"],
-            row["map"],
+            f"gradient {_component(row)}",
             f"{row['smallest']:.3g} to {row['largest']:.3g}",
             f"{row['n_significant']} of {row['n_voxels']}",
             p_text(row["smallest_p"]),
@@ -113,5 +119,9 @@ def _group_gradients(result: StudyResult) -> GroupGradientsPage | None:
 
 def _headline(name: str, rows: list[dict[str, object]]) -> str:
     mine = [row for row in rows if row["comparison"] == name]
-    found = [str(row["map"]) for row in mine if row["n_significant"]]
-    return f"{name}: {', '.join(found)} differ." if found else f"{name}: nothing is significant."
+    found = [str(_component(row)) for row in mine if row["n_significant"]]
+    return (
+        f"{name}: gradient {' and '.join(found)} differ{'s' * (len(found) == 1)}."
+        if found
+        else f"{name}: nothing is significant."
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from thalgpu.engine.pipelines.study import StudyResult
-from thalgpu.engine.pipelines.study_arm_pages import by_group
+from thalgpu.engine.pipelines.study_maps import by_group
 from thalgpu.engine.report.study_page import Picture, QualityPage, SubjectQuality
 from thalgpu.engine.report.study_pictures import rain_cloud_picture
 from thalgpu.engine.structure.quality import OUTLIER_Z, robust_z
@@ -94,7 +94,9 @@ def _pictures(result: StudyResult, columns: Mapping[str, Column]) -> list[Pictur
     motion = {one: value for one, value in motion.items() if one in result.people.group_of}
     if not motion:
         return []
-    return [rain_cloud_picture([("mean FD", by_group(motion, result))], "motion: mean framewise displacement (mm)")]
+    return [
+        rain_cloud_picture([("mean FD", by_group(motion, result.people))], "motion: mean framewise displacement (mm)")
+    ]
 
 
 def _cell(value: float | None) -> str:
