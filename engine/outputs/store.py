@@ -110,9 +110,11 @@ def write_record(path: Path, datasets: Mapping[str, NDArray[Any]], attributes: M
             h5py.h5g.create(file.id, group.encode(), gcpl=timeless)
         for name, array in arrays.items():
             growing = (None,) * array.ndim if array.size == 0 else None  # HDF5 wants a chunk to fit the largest shape
-            file.create_dataset(
+            dataset = file.create_dataset(
                 name, data=array, chunks=_chunks(array), maxshape=growing, fletcher32=True, track_times=False
             )
+            # written now, and so in this order, although a profiler's thread may still hold on to what made it
+            dataset.id.close()
         for name, text in sorted(texts.items()):
             raw = text.encode()
             file.attrs.create(name, np.array(raw, dtype=h5py.string_dtype("utf-8", len(raw))))

@@ -47,6 +47,21 @@ def test_an_attribute_comes_back_as_it_was(value: Any, tmp_path: Path) -> None:
     assert type(read) is type(value)
 
 
+def test_bytes_do_not_depend_on_who_watches_the_program(tmp_path: Path) -> None:
+    """A profiler's thread, such as every Dask worker has, keeps frames and with them HDF5's objects open for longer."""
+    rng = np.random.default_rng(0)
+    datasets = {f"number{i}": rng.standard_normal((300, 200)) for i in range(4)}
+    write_record(tmp_path / "alone.h5", datasets, ATTRIBUTES, key="a key")
+    watched: list[Any] = []
+    sys.setprofile(lambda frame, event, argument: watched.append(frame))
+    try:
+        write_record(tmp_path / "watched.h5", datasets, ATTRIBUTES, key="a key")
+    finally:
+        sys.setprofile(None)
+    assert watched
+    assert (tmp_path / "watched.h5").read_bytes() == (tmp_path / "alone.h5").read_bytes()
+
+
 def test_plain_text_attributes_are_plain_in_the_file(record: Path) -> None:
     with h5py.File(record) as file:
         assert file.attrs["config_key"] == b"a key"
