@@ -12,6 +12,8 @@ from thalgpu.kernels.weighted_sums import weighted_sums
 
 ROWS = 64
 """Rows of all means that are formed and used up at a time: those of a batch fit the last level of the cache."""
+FEW = 12
+"""Sums that are added up as the packed triangles are read: a matrix product would not repay opening them."""
 _WIDTH = 4
 """Products with so many vectors cost no more than with a few less."""
 
@@ -67,15 +69,20 @@ def _slabs(
     stack: NDArray[np.float32], members: NDArray[np.int64], base: NDArray[Any], n: int, *, self_loops: bool
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """First row and (n_base, n_rows, n − first) rows of all sums, each from its diagonal block on, slab after slab."""
-    opened, sums = np.empty(len(members) * ROWS * n, base.dtype), np.empty(len(base) * ROWS * n, base.dtype)
+    few = len(base) <= FEW
+    opened = np.empty(0 if few else len(members) * ROWS * n, base.dtype)
+    sums = np.empty(len(base) * ROWS * n, base.dtype)
     for first in range(0, n, ROWS):
         n_rows, n_columns = min(ROWS, n - first), n - first
         size = n_rows * n_columns
-        slabs = opened[: len(members) * size].reshape(len(members), n_rows, n_columns)
-        _open(stack, members, first, self_loops, slabs)
-        summed = sums[: len(base) * size].reshape(len(base), size)
-        weighted_sums(base, slabs.reshape(len(members), size), out=summed)
-        yield first, summed.reshape(len(base), n_rows, n_columns)
+        summed = sums[: len(base) * size].reshape(len(base), n_rows, n_columns)
+        if few:
+            _add_up(stack, members, base, first, self_loops, summed)
+        else:
+            slabs = opened[: len(members) * size].reshape(len(members), n_rows, n_columns)
+            _open(stack, members, first, self_loops, slabs)
+            weighted_sums(base, slabs.reshape(len(members), size), out=summed.reshape(len(base), size))
+        yield first, summed
 
 
 @compiled
@@ -89,10 +96,43 @@ def _open(
         packed, slab = stack[members[place]], slabs[place]
         start = first * n - first * (first - 1) // 2
         for i in range(n_rows):
-            for j in range(i, n_columns):
-                slab[i, j] = packed[start + j - i]
+            source, row = packed[start : start + n_columns - i], slab[i, i:]
+            for j in range(len(source)):
+                row[j] = source[j]
             if not self_loops:
                 slab[i, i] = 0
             for j in range(i):
                 slab[i, j] = slab[j, i]
             start += n_columns - i
+
+
+@compiled
+def _add_up(
+    stack: NDArray[np.float32],
+    members: NDArray[np.int64],
+    base: NDArray[Any],
+    first: int,
+    self_loops: bool,
+    sums: NDArray[Any],
+) -> None:
+    """The same rows of sums of the triangles."""
+    n_rows, n_columns = sums.shape[1:]
+    n = first + n_columns
+    start = first * n - first * (first - 1) // 2
+    for i in range(n_rows):
+        for which in range(len(base)):
+            for j in range(i, n_columns):
+                sums[which, i, j] = 0
+        for place in range(len(members)):
+            source = stack[members[place], start : start + n_columns - i]
+            for which in range(len(base)):
+                weight, row = base[which, place], sums[which, i, i:]
+                if weight != 0:
+                    for j in range(len(source)):
+                        row[j] += weight * source[j]
+        for which in range(len(base)):
+            if not self_loops:
+                sums[which, i, i] = 0
+            for j in range(i):
+                sums[which, i, j] = sums[which, j, i]
+        start += n_columns - i

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from thalgpu.engine.comparison.products import ROWS, times_means
+from thalgpu.engine.comparison import products
+from thalgpu.engine.comparison.products import FEW, ROWS, times_means
 from thalgpu.engine.outputs.packing import pack_upper
 
 N, S = 2 * ROWS + 13, 7
@@ -33,7 +34,9 @@ def exchanged(rng, n_pairs):
 @pytest.mark.parametrize("self_loops", [True, False])
 @pytest.mark.parametrize("n_vectors", [1, 4, 11])
 @pytest.mark.parametrize("kind", ["pairs", "any", "one"])
-def test_products_are_those_of_the_means(rng, matrices, stack, kind, n_vectors, self_loops):
+@pytest.mark.parametrize("few", [0, FEW])
+def test_products_are_those_of_the_means(rng, matrices, stack, monkeypatch, few, kind, n_vectors, self_loops):
+    monkeypatch.setattr(products, "FEW", few)
     weights = {"pairs": exchanged(rng, 4), "any": rng.normal(size=(5, S)), "one": rng.normal(size=(1, S))}[kind]
     vectors = rng.normal(size=(len(weights), N, n_vectors))
     kept = matrices if self_loops else matrices * (1 - np.eye(N, dtype=np.float32))
