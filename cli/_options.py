@@ -16,6 +16,9 @@ INPUT, REGIONS, CLEANING = "Input", "Regions", "Cleaning"
 RUNNING = "Running"
 """The help's panels; the last is of what does not change results."""
 
+_REGION_OPTIONS = ("thalamus", "cortex", "nuclei", "atlas", "mask")
+"""Of the form FILE[:LABELS]."""
+
 
 def option(panel: str, text: str, *names: str, **limits: Any) -> Any:
     """An option in a panel of the help; square brackets are text, not markup."""
@@ -23,9 +26,12 @@ def option(panel: str, text: str, *names: str, **limits: Any) -> Any:
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Option values as the engine takes them: choices as text, sizes as bytes; UsageError for a size that is none."""
-    read = {name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()}
-    if read["memory"] is not None:
+    """Option values as the engine takes them: choices as text, sizes as bytes; UsageError for a size that is none.
+
+    Inputs have absolute paths, so that a report names the same files when it is made anew elsewhere; OUT is as given.
+    """
+    read = {name: _plain(name, value) for name, value in values.items()}
+    if read.get("memory") is not None:
         from thalgpu.engine.plan import parse_bytes
 
         try:
@@ -37,6 +43,22 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     if "scheduler" in read:
         read["scheduler"] = _read_scheduler(read)
     return read
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A choice as text, a file with its absolute path; anything else as it is."""
+    match value:
+        case StrEnum():
+            return value.value
+        case Path() if name != "out":
+            return value.absolute()
+        case [Path(), *_]:
+            return [path.absolute() for path in value]
+        case str() if name in _REGION_OPTIONS:
+            from thalgpu.engine.inputs.region_files import absolute_argument
+
+            return absolute_argument(value)
+    return value
 
 
 def _read_shard(read: dict[str, Any]) -> "Shard":

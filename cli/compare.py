@@ -78,7 +78,7 @@ def compare(
     from thalgpu.engine.pipelines.compare import run_compare
     from thalgpu.engine.pipelines.compare_prepare import prepare_compare
 
-    request = _request(context.params)
+    request = read_request(context.params)
     prepared = prepare_compare(request)
     _print_plan(request, prepared)
     if dry_run:
@@ -89,7 +89,8 @@ def compare(
     raise typer.Exit(result.interrupted or 0)
 
 
-def _request(values: dict[str, Any]) -> "CompareRequest":
+def read_request(values: dict[str, Any]) -> "CompareRequest":
+    """The request that the options spell."""
     from dataclasses import fields
 
     from thalgpu.engine.inference.model import InferenceOptions

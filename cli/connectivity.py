@@ -101,7 +101,7 @@ def connectivity(
     """
     from thalgpu.engine.pipelines.connectivity import prepare_connectivity, run_connectivity
 
-    request = _request(context.params)
+    request = read_request(context.params)
     prepared = prepare_connectivity(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
@@ -113,7 +113,7 @@ def connectivity(
     raise typer.Exit(exit_code(result))
 
 
-def _request(values: dict[str, Any]) -> "ConnectivityRequest":
+def read_request(values: dict[str, Any]) -> "ConnectivityRequest":
     """The request that the options spell; UsageError when one cannot be read."""
     from dataclasses import fields
 

@@ -157,10 +157,13 @@ def read_request(values: dict[str, Any]) -> "GradientsRequest":
     from dataclasses import fields
 
     from thalgpu.engine.config import GradientOptions, recipe
+    from thalgpu.engine.pipelines.group_stage import POOLS
     from thalgpu.engine.pipelines.prepare import GradientsRequest
 
     given = plain(values)
     given["keep"] = tuple(item.value for item in values["keep"] or ())
+    if given["template"] not in POOLS:
+        given["template"] = str(Path(given["template"]).absolute())
     if given["n_align"] is None:
         given["n_align"] = min(10, given["n_components"])
     shaping = {name: given[name] for name in names_of(GradientOptions) if given[name] is not None}

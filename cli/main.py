@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from thalgpu import __version__
-from thalgpu.cli import bench, bids, compare, connectivity, doctor, gradients, permute, simulate, structure, study
+from thalgpu.cli import (
+    bench,
+    bids,
+    compare,
+    connectivity,
+    doctor,
+    gradients,
+    permute,
+    report,
+    simulate,
+    structure,
+    study,
+)
 from thalgpu.cli._console import print_error, print_json
 from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.errors import ThalgpuError
@@ -27,6 +39,7 @@ app.command("connectivity")(connectivity.connectivity)
 app.command("structure")(structure.structure)
 app.command("study")(study.study)
 app.command("bids", cls=bids.BidsCommand)(bids.bids)
+app.command("report")(report.report)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)

@@ -150,7 +150,7 @@ def permute(
     from thalgpu.engine.pipelines.permute import check_run, run_permute
     from thalgpu.engine.pipelines.permute_prepare import prepare_permute
 
-    request = _request(context.params)
+    request = read_request(context.params)
     prepared = prepare_permute(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
@@ -162,7 +162,7 @@ def permute(
     raise typer.Exit(result.interrupted or 0)
 
 
-def _request(values: dict[str, Any]) -> "PermuteRequest":
+def read_request(values: dict[str, Any]) -> "PermuteRequest":
     """The request that the options spell."""
     from dataclasses import fields
 

@@ -8,7 +8,7 @@ import typer
 
 from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, show_progress
-from thalgpu.cli._options import RUNNING, LogJsonOption, WorkersOption, option
+from thalgpu.cli._options import RUNNING, LogJsonOption, WorkersOption, option, plain
 
 if TYPE_CHECKING:
     from thalgpu.engine.outputs.structure_names import Measure
@@ -93,7 +93,7 @@ def structure(
     from thalgpu.engine.pipelines.structure import run_structure
     from thalgpu.engine.pipelines.structure_prepare import prepare_structure
 
-    request = _request(context.params)
+    request = read_request(context.params)
     prepared = prepare_structure(request)
     _print_plan(request, prepared, verbose=verbose)
     if dry_run:
@@ -105,16 +105,14 @@ def structure(
     raise typer.Exit(_exit_code(result))
 
 
-def _request(values: dict[str, Any]) -> "StructureRequest":
+def read_request(values: dict[str, Any]) -> "StructureRequest":
     """The request that the options spell; UsageError for a measure that does not exist."""
     from dataclasses import fields
 
     from thalgpu.engine.pipelines.structure_request import MEASURES, StructureRequest
     from thalgpu.errors import UsageError
 
-    given: dict[str, Any] = {
-        name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
-    }
+    given = plain(values)
     given["aseg_tables"] = tuple(given["aseg_table"] or ())
     given["aparc_tables"] = tuple(given["aparc_table"] or ())
     wanted = [name.strip() for name in (given["measures"] or "").split(",") if name.strip()]

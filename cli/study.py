@@ -1,7 +1,7 @@
 """`thalgpu study`: a study file in, plan, progress, what every arm found, exit code out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,7 +39,7 @@ def study(
         return
     from thalgpu.engine.pipelines.study import prepare_study, run_study
 
-    request = _request(context)
+    request = read_request(context.params)
     prepared = prepare_study(request)
     _print_plan(request, prepared)
     if dry_run:
@@ -61,12 +61,13 @@ def _write_template(path: Path) -> None:
     print_line(f"written: {path}; fill it in, then: thalgpu study {path} --dry-run")
 
 
-def _request(context: typer.Context) -> "StudyRequest":
+def read_request(values: dict[str, Any]) -> "StudyRequest":
+    """The request that the options spell."""
     from dataclasses import fields
 
     from thalgpu.engine.pipelines.study_request import StudyRequest
 
-    given = plain(context.params)
+    given = plain(values)
     return StudyRequest(**{field.name: given[field.name] for field in fields(StudyRequest)})
 
 

@@ -5,7 +5,8 @@ ThalgpuError                1  internal error
 ├── InputError              4  a file, or a line or field of one, that cannot be used
 ├── NumericsError           4  arrays that have no answer under the method asked for (also a ValueError)
 └── ResourceError           5  disk, memory, device or lock
-    └── WorkerDiedError        a worker process that ended without an answer
+    ├── WorkerDiedError        a worker process that ended without an answer
+    └── IncompleteError     4  an output folder that lacks what it should hold
 
 ThalgpuWarning              a result that needs a reader's eye
 └── EigengapWarning         components too close to tell apart
@@ -76,6 +77,12 @@ class ResourceError(ThalgpuError):
 
 class WorkerDiedError(ResourceError):
     """A worker process that ended without an answer: killed, or out of memory."""
+
+
+class IncompleteError(ResourceError):
+    """An output folder that lacks a result, or holds another one than its inputs and options give."""
+
+    exit_code = 4
 
 
 class ThalgpuWarning(UserWarning):

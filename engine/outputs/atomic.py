@@ -6,6 +6,10 @@ A folder that holds `.thalgpu.lock` is an output folder. Whatever is named under
 a target, or a folder on the way to it, that is a symbolic link to another place is refused, so that a planted link
 cannot make a run overwrite foreign files. Links that stay inside are allowed (a linked target is replaced, not
 followed), and so is an output folder that is itself a link.
+
+All that a run writes goes through `write_bytes`. Inside `only_report` that door lets nothing but reports and logs
+through: a run then repeats itself from what is on the disk, and ends where that is not complete. Results are compared
+byte by byte; what only describes them, and names versions of software, is left as it is.
 """
 
 import errno
@@ -17,10 +21,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from thalgpu.errors import ResourceError
+from thalgpu.errors import IncompleteError, ResourceError
 
 LOCK_NAME = ".thalgpu.lock"
 """File that marks an output folder; see `thalgpu.engine.outputs.locks`."""
+
+REPORT_NAME = "report.html"
+_DESCRIPTIONS = (".json", ".toml", ".bidsignore")
+
+_closed = False
+"""Whether `only_report` holds; of this process."""
 
 _PREFIX, _SUFFIX = ".thalgpu-", ".tmp"
 _REMEDIES = {
@@ -43,7 +53,12 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
     ResourceError
         When the disk is full, the folder cannot be written, or `path` leads out of its output folder (see above). The
         temporary file is removed and `path` is as it was, except when only the last sync failed: then it is complete.
+    IncompleteError
+        Inside `only_report`, when the file is not there, or is a result that would change.
     """
+    if _closed and not (path.name == REPORT_NAME or path.parent.name == "logs"):
+        _require_same(path, data)
+        return
     with disk_errors(path):
         require_inside(path)
         make_folder(path.parent)
@@ -56,6 +71,17 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
                 temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+@contextmanager
+def only_report() -> Iterator[None]:
+    """Inside, this process writes reports and logs; results must be there already with the very bytes."""
+    global _closed
+    before, _closed = _closed, True
+    try:
+        yield
+    finally:
+        _closed = before
 
 
 def write_text(path: Path, text: str) -> None:
@@ -139,6 +165,14 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "check the disk, or choose another folder")
         raise ResourceError(error.strerror or str(error), where=str(path), remedy=remedy) from error
+
+
+def _require_same(path: Path, data: bytes | memoryview) -> None:
+    with disk_errors(path):
+        there = path.is_file()
+        if there and (path.name.endswith(_DESCRIPTIONS) or path.read_bytes() == data):
+            return
+    raise IncompleteError("would change" if there else "is missing", where=str(path))
 
 
 def _write_synced(path: Path, data: bytes | memoryview) -> None:

@@ -57,7 +57,6 @@ def _embedding(embedded: Embedded) -> EmbeddingPage:
         path=choice.path,
         rank=choice.rank,
         why=choice.words,
-        cost=choice.cost,
     )
 
 

@@ -39,7 +39,10 @@ def write_study_files(request: StudyRequest, study: StudyFile) -> None:
     write_dataset_files(out, name="study of thalamic structure and connectivity", ignored=["*.tsv", *_PARTS])
     settings = resolved_settings(request, study)
     arms = {f"arm {name}": _plain(values) for name, values in study.arms.items()}
-    write_toml(out / "config.toml", {**settings, **arms, "test": {"key": study_key(request, study)}})
+    write_toml(
+        out / "config.toml",
+        {**settings, **arms, "test": {"key": study_key(request, study), "file": str(request.file.absolute())}},
+    )
 
 
 def study_key(request: StudyRequest, study: StudyFile) -> str:

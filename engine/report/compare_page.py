@@ -126,7 +126,7 @@ class EmbeddingPage:
     place : "Thalamus", "Left thalamus" or "Right thalamus".
     n_voxels : of it that all subjects cover.
     path, rank : how eigenvectors are found, and the size of the basis of the reduced path.
-    why, cost : of that path, in words.
+    why : that path, in words.
     """
 
     place: str
@@ -134,7 +134,6 @@ class EmbeddingPage:
     path: Path
     rank: int
     why: str
-    cost: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,6 @@ def facts(page: ComparePage) -> tuple[tuple[str, str], ...]:
             (f"voxels{where}", f"{one.n_voxels:,} that every subject covers"),
             (f"path{where}", f"{PATHS[one.path]}{_rank(one)}"),
             (f"why{where}", one.why),
-            *([(f"estimated cost{where}", one.cost)] if one.cost else []),
         ]
     enhanced = f", TFCE ({tfce_settings(page.options, 'voxel')})" if page.options.tfce else ""
     return (

@@ -117,3 +117,13 @@ def test_scans_are_chosen_by_fmripreps_flags(tmp_path, thalgpu, cohort, config, 
     done = thalgpu("bids", cohort, tmp_path / "out", "participant", "--dry-run", "--config", config, *arguments)
     assert words in done.out + done.err
     assert done.exit_code == (0 if "usable" in words else 4)
+
+
+def test_report_of_the_group_is_made_anew_with_those_left_out(out, tmp_path, thalgpu, cohort, config):
+    copy = shutil.copytree(out, tmp_path / "out")
+    shutil.rmtree(copy / "sub-02")
+    assert thalgpu("bids", cohort, copy, "group", "--config", config, "--nprocs", 1).exit_code == 3
+    before = (copy / "report.html").read_bytes()
+    done = thalgpu("report", copy)
+    assert done.exit_code == 0, done.err
+    assert (copy / "report.html").read_bytes() == before

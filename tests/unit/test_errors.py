@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from thalgpu import errors
-from thalgpu.errors import InputError, NumericsError, ResourceError, ThalgpuError, UsageError, WorkerDiedError
+from thalgpu.errors import IncompleteError, InputError, NumericsError, ResourceError, ThalgpuError, UsageError, WorkerDiedError
 
 LEAVES = [
     (ThalgpuError("what"), 1),
@@ -15,6 +15,7 @@ LEAVES = [
     (NumericsError("what"), 4),
     (ResourceError("what"), 5),
     (WorkerDiedError("what"), 5),
+    (IncompleteError("what"), 4),
 ]
 
 
