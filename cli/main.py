@@ -17,6 +17,7 @@ from thalgpu.cli import (
     permute,
     report,
     simulate,
+    slurm_script,
     structure,
     study,
 )
@@ -39,6 +40,7 @@ app.command("connectivity")(connectivity.connectivity)
 app.command("structure")(structure.structure)
 app.command("study")(study.study)
 app.command("bids", cls=bids.BidsCommand)(bids.bids)
+app.command("slurm-script", context_settings=slurm_script.CONTEXT)(slurm_script.slurm_script)
 app.command("report")(report.report)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
