@@ -123,8 +123,9 @@ def _open_rows(sums: NDArray[Any], slab: NDArray[Any], row: int, n_rows: int, se
     for which in range(len(sums)):
         start = 0
         for i in range(row, row + n_rows):
-            for j in range(i, n_columns):
-                slab[which, i, j] = sums[which, start + j - i]
+            source, row_of_slab = sums[which, start : start + n_columns - i], slab[which, i, i:]
+            for j in range(len(source)):
+                row_of_slab[j] = source[j]
             if not self_loops:
                 slab[which, i, i] = 0
             start += n_columns - i
