@@ -10,10 +10,16 @@ from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
 from thalgpu.cli._options import (
     RUNNING,
+    InsecureOption,
     LogJsonOption,
     MemoryOption,
     Missing,
+    SchedulerOption,
+    ShardOption,
     TfceGrid,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
     WorkersOption,
     option,
     plain,
@@ -66,6 +72,12 @@ def compare(
     eig_tol: Annotated[float, option(STATISTICS, "Largest error of a statistic, in its null SDs.")] = 0.01,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: Annotated[bool, option(RUNNING, "Replace results of another comparison.", "--overwrite")] = False,
     dry_run: Annotated[bool, option(RUNNING, "Check everything, choose the path, stop.", "--dry-run")] = False,
     verbose: Annotated[int, option(RUNNING, "-vv: tracebacks too.", "-v", "--verbose", count=True)] = 0,
@@ -140,6 +152,9 @@ def _print_result(result: "CompareResult", *, told: tuple[str, ...], as_json: bo
 
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
+        return
+    if result.shard is not None:
+        print_line(result.shard.words)
         return
     rows = [row for one in result.found for row in summary_rows(one)]
     cells = [

@@ -26,6 +26,7 @@ from thalgpu.cli._options import (
     OverwriteOption,
     SchedulerOption,
     ScrubOption,
+    ShardOption,
     SubjectsOption,
     ThalamusOption,
     TlsCaOption,
@@ -90,6 +91,7 @@ def connectivity(
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = 0,
@@ -170,6 +172,8 @@ def _print_result(result: "ConnectivityResult", *, as_json: bool) -> None:
     n_skipped = sum(record.skipped for record in result.records)
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
+    elif result.shard is not None:
+        print_line(result.shard.words)
     else:
         print_line(
             f"{len(result.records)} finished ({n_skipped} verified, not computed again), "

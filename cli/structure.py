@@ -8,7 +8,19 @@ import typer
 
 from thalgpu.cli._config import ConfigOption
 from thalgpu.cli._console import print_json, print_line, show_progress
-from thalgpu.cli._options import RUNNING, LogJsonOption, WorkersOption, option, plain
+from thalgpu.cli._options import (
+    RUNNING,
+    InsecureOption,
+    LogJsonOption,
+    SchedulerOption,
+    ShardOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    WorkersOption,
+    option,
+    plain,
+)
 
 if TYPE_CHECKING:
     from thalgpu.engine.outputs.structure_names import Measure
@@ -79,6 +91,12 @@ def structure(
     ] = None,
     template_right: Annotated[Path | None, option(SHAPE, "The same of the right.", metavar="MESH")] = None,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: Annotated[bool, option(RUNNING, "Replace results of other options.", "--overwrite")] = False,
     dry_run: Annotated[bool, option(RUNNING, "Check the files' names, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[
@@ -156,6 +174,8 @@ def _print_result(result: "StructureResult", *, as_json: bool) -> None:
         print_line(f"failed: sub-{participant_id}: {error}")
     if result.interrupted is not None:
         print_line(f"stopped on request after {result.seconds:.1f} s; run the same command to go on")
+    elif result.shard is not None:
+        print_line(result.shard.words)
     else:
         _print_measures(result)
         print_line(f"results: {result.out}   report: {result.out / 'report.html'}")

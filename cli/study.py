@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thalgpu.cli._console import print_json, print_line, print_table, show_progress
-from thalgpu.cli._options import RUNNING, GpusOption, LogJsonOption, MemoryOption, WorkersOption, option, plain
+from thalgpu.cli._options import (
+    RUNNING,
+    GpusOption,
+    InsecureOption,
+    LogJsonOption,
+    MemoryOption,
+    SchedulerOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    WorkersOption,
+    option,
+    plain,
+)
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.study import StudyPrepared, StudyResult
@@ -25,6 +38,11 @@ def study(
     gpus: GpusOption = None,
     workers: WorkersOption = None,
     memory: MemoryOption = None,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     overwrite: Annotated[bool, option(RUNNING, "Replace results of other settings.", "--overwrite")] = False,
     dry_run: Annotated[bool, option(RUNNING, "Check everything, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[int, option(RUNNING, "-vv: tracebacks.", "-v", "--verbose", count=True)] = 0,
@@ -68,6 +86,7 @@ def read_request(values: dict[str, Any]) -> "StudyRequest":
     from thalgpu.engine.pipelines.study_request import StudyRequest
 
     given = plain(values)
+    given["out"] = given["out"] and given["out"].absolute()  # the commands' inputs are in it
     return StudyRequest(**{field.name: given[field.name] for field in fields(StudyRequest)})
 
 

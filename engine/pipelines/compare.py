@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import catch_interrupts
+from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe, observed_vectors
 from thalgpu.engine.comparison.finish import finish
 from thalgpu.engine.comparison.statistics import principal_angles
@@ -60,11 +61,14 @@ def run_compare(
     plan = prepared.plan
     check_space(request.out, plan.disk_bytes)
     with (
-        hold(request.out),
+        hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
-        Workers(plan.workers, interrupts, in_process=plan.in_process) as workers,
+        Workers(
+            plan.workers, interrupts, in_process=plan.in_process, scheduler=request.scheduler, shared=request.out
+        ) as workers,
     ):
-        sweep_temporaries(request.out)
+        if request.shard is None:  # the others are at work on theirs
+            sweep_temporaries(request.out)
         result = CompareResult(request.out, warnings=prepared.warnings)
         _Run(request, prepared, progress, interrupts, workers, result).run()
     result.seconds = time.perf_counter() - started
@@ -80,11 +84,12 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
         key = config_key(RESULT_VERSION, [embedded.key for embedded in prepared.embeddings])
         claim_folder(request, key)
         write_folder_files(request, key)
+        if request.shard is not None:
+            self._run_shard(request.shard)
+            return
         found = []
         for embedded in prepared.embeddings:
-            path = self.folder / f"{_prefix(embedded)}study.h5"
-            if not is_done(path, embedded.key):
-                write_study(path, embedded, prepared.groups)
+            path = self._study(embedded)
             for number in range(len(embedded.study.comparisons)):
                 one = self._comparison(embedded, path, number)
                 if one is None:
@@ -93,6 +98,32 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
                 found.append(one)
         self.result.found = found
         self._write(key)
+
+    def _run_shard(self, shard: Shard) -> None:
+        """Records of this shard's blocks of every comparison that is not done."""
+        n_done = n_mine = n_all = 0
+        for embedded in self.prepared.embeddings:
+            path = self._study(embedded)
+            for number, comparison in enumerate(embedded.study.comparisons):
+                tasks = self._tasks(embedded, path, number)
+                mine = shard.mine(tasks)
+                n_all, n_mine = n_all + len(tasks), n_mine + len(mine)
+                if is_done(*self._whole(embedded, number)):
+                    n_done += len(mine)
+                    continue
+                self.progress(Event("stage", comparison.name, total=len(mine)))
+                found, left = found_and_left(mine)
+                n_done += sum(1 for _ in block_records(run_compare_task, found, left, self.workers, self.progress))
+        self.result.shard = ShardDone(shard, n_done, n_mine, n_all, "blocks of permutations")
+        if n_done < n_mine:
+            self.result.interrupted = self.interrupts.exit_code
+
+    def _study(self, embedded: Embedded) -> Path:
+        """Where workers read what is compared, written if it is not there."""
+        path = self.folder / f"{_prefix(embedded)}study.h5"
+        if not is_done(path, embedded.key):
+            write_study(path, embedded, self.prepared.groups)
+        return path
 
     @property
     def folder(self) -> Path:
@@ -117,17 +148,12 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
     def _blocks(self, embedded: Embedded, path: Path, number: int) -> BlockResult | None:
         """What all permutations left behind, from an earlier run or this one."""
         comparison = embedded.study.comparisons[number]
-        cuts = stretches(comparison.permutations.n_perm)
-        self.result.n_blocks += len(cuts)
-        stem = f"{_prefix(embedded)}{comparison.label}"
-        whole, key = self.folder / f"{stem}-null.h5", config_key(RESULT_VERSION, embedded.key, number)
+        tasks = self._tasks(embedded, path, number)
+        self.result.n_blocks += len(tasks)
+        whole, key = self._whole(embedded, number)
         if is_done(whole, key):
-            self.result.n_skipped += len(cuts)
+            self.result.n_skipped += len(tasks)
             return read_block(whole)
-        tasks = [
-            CompareTask(path, embedded.key, number, *cut, self.folder / f"{stem}-block-{cut[0]:010d}.h5")
-            for cut in cuts
-        ]
         self.progress(Event("stage", comparison.name, total=len(tasks)))
         found, left = found_and_left(tasks)
         self.result.n_skipped += len(found)
@@ -139,6 +165,21 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
         for record in done:
             record.unlink(missing_ok=True)
         return result
+
+    def _tasks(self, embedded: Embedded, path: Path, number: int) -> list[CompareTask]:
+        """The blocks of a comparison."""
+        comparison = embedded.study.comparisons[number]
+        stem = self.folder / f"{_prefix(embedded)}{comparison.label}-block-"
+        return [
+            CompareTask(path, embedded.key, number, *cut, Path(f"{stem}{cut[0]:010d}.h5"))
+            for cut in stretches(comparison.permutations.n_perm)
+        ]
+
+    def _whole(self, embedded: Embedded, number: int) -> tuple[Path, str]:
+        """Record of all permutations of a comparison, and its identity."""
+        label = embedded.study.comparisons[number].label
+        key = config_key(RESULT_VERSION, embedded.key, number)
+        return self.folder / f"{_prefix(embedded)}{label}-null.h5", key
 
     def _verified(self, embedded: Embedded, path: Path, number: int) -> Verified | None:
         """Errors of a random sample against the exact path, 0 where all took that; None after a signal."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.inference.check_options import check_options
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.errors import UsageError
@@ -27,7 +29,8 @@ class CompareRequest:
     eig_tol : largest estimated error of a statistic, in its null SD, that the reduced path may leave.
     tfce_connectivity : neighbours of a voxel.
     options : permutations, seed and TFCE.
-    workers, memory, gpus, overwrite : as of `thalgpu gradients`.
+    workers, memory, overwrite, scheduler : as of `thalgpu gradients`.
+    shard : the share of the blocks of permutations that is done, without p-values; None for all.
     """
 
     gradients: Path
@@ -45,6 +48,8 @@ class CompareRequest:
     workers: int | None = None
     memory: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 def check_compare_request(request: CompareRequest) -> None:

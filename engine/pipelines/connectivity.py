@@ -6,6 +6,7 @@ from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import catch_interrupts
+from thalgpu.engine.cluster.shards import ShardDone
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import connectivity_paths
@@ -42,6 +43,7 @@ class ConnectivityResult:
     warnings : remarks on the whole run.
     seconds : wall time.
     interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    shard : what a shard has done; None for a whole run.
     """
 
     out: Path
@@ -52,6 +54,7 @@ class ConnectivityResult:
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: int | None = None
+    shard: ShardDone | None = None
 
 
 def run_connectivity(
@@ -79,14 +82,15 @@ def run_connectivity(
     tasks = _tasks(request, prepared)
     plan = prepared.plan
     with (
-        hold(request.out),
+        hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
         Workers(
             plan.workers, interrupts, in_process=plan.in_process, scheduler=request.scheduler, shared=request.out
         ) as workers,
     ):
         claim_folder(request, prepared)
-        sweep_temporaries(request.out)
+        if request.shard is None:  # the others are at work on theirs
+            sweep_temporaries(request.out)
         write_folder_files(request, prepared)
         result.records = run_subjects(
             tasks,
@@ -97,9 +101,13 @@ def run_connectivity(
             interrupts=interrupts,
             progress=progress,
             failures=result.failures,
+            shard=request.shard,
         )
         if interrupts.requested:
             result.interrupted = interrupts.exit_code
+        elif request.shard is not None:
+            n_mine = len(request.shard.mine(tasks))
+            result.shard = ShardDone(request.shard, len(result.records), n_mine, len(tasks), "subjects")
         else:
             _finish(request, prepared, tasks, result)
     result.seconds = time.perf_counter() - started

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.connectivity.matrices import region_pairs, shared_elements
 from thalgpu.engine.inputs.maps_masks import grid_size
@@ -44,6 +45,7 @@ class ConnectivityRequest:
     memory : bytes allowed, or None.
     overwrite : replace results that were made with other options.
     scheduler : Dask cluster that does the work, or None for this machine.
+    shard : the share of the subjects that is done, without what is the group's; None for all.
     """
 
     subjects: Path
@@ -63,6 +65,7 @@ class ConnectivityRequest:
     memory: int | None = None
     overwrite: bool = False
     scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.cluster.shards import ShardDone
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import read_attributes
@@ -58,12 +59,19 @@ def run_structure(
     prepared = prepared or prepare_structure(request)
     check_space(request.out, prepared.disk_bytes)
     with (
-        hold(request.out),
+        hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
-        Workers(prepared.workers, interrupts, in_process=prepared.in_process) as workers,
+        Workers(
+            prepared.workers,
+            interrupts,
+            in_process=prepared.in_process,
+            scheduler=request.scheduler,
+            shared=request.out,
+        ) as workers,
     ):
         claim_folder(request, prepared)
-        sweep_temporaries(request.out)
+        if request.shard is None:  # the others are at work on theirs
+            sweep_temporaries(request.out)
         write_folder_files(request, prepared)
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
@@ -94,6 +102,9 @@ class _Stages:
         """Subjects' records, registration where there are label images, then the group."""
         result = self.result
         records = self._records()
+        if self.request.shard is not None:
+            result.interrupted = self.interrupts.exit_code if self.interrupts.requested else None
+            return result
         meshes = {} if self.interrupts.requested else self._meshes(records.get("shape", []))
         if self.interrupts.requested:
             result.interrupted = self.interrupts.exit_code
@@ -107,9 +118,13 @@ class _Stages:
 
     def _records(self) -> dict[Measure, list[Measured]]:
         """Measure → records of all subjects, found and verified or made now, by id."""
-        hashes = InputHashes(self.request.out / "logs" / "input-hashes.json")
-        found = self._each("subjects", self.prepared.tasks, lambda task: find_measured(task, hashes), run_measure)
+        shard, tasks = self.request.shard, self.prepared.tasks
+        hashes = InputHashes(self.request.out / "logs" / "input-hashes.json", shard.name if shard else None)
+        mine = shard.mine(tasks) if shard else tasks
+        found = self._each("subjects", mine, lambda task: find_measured(task, hashes), run_measure)
         hashes.save()
+        if shard:
+            self.result.shard = ShardDone(shard, len(found), len(mine), len(tasks), "records")
         records: dict[Measure, list[Measured]] = {}
         for one in sorted(found, key=lambda one: one.task.participant_id):
             records.setdefault(one.task.measure, []).append(one)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.inputs.s1_names import Atlas
 from thalgpu.engine.outputs.structure_names import Measure, Side
 from thalgpu.engine.structure.alignment import ShapeAlignment
@@ -34,6 +36,8 @@ class StructureRequest:
     participants : table that gets a column `icv`, or None.
     workers : processes, or None for one a core.
     overwrite : replace results that were made with other options.
+    scheduler : Dask cluster that does the work, or None for this machine.
+    shard : the share of the subjects' records that is made, without what is the group's; None for all.
     """
 
     subjects: Path
@@ -53,6 +57,8 @@ class StructureRequest:
     participants: Path | None = None
     workers: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class StructureResult:
     n_skipped : records that were found on disk and verified.
     seconds : wall time.
     interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    shard : what a shard has done; None for a whole run.
     """
 
     out: Path
@@ -119,3 +126,4 @@ class StructureResult:
     n_skipped: int = 0
     seconds: float = 0.0
     interrupted: int | None = None
+    shard: ShardDone | None = None

@@ -251,6 +251,7 @@ class _Run:
                 tfce=settings["tfce"],
             ),
             workers=self.request.workers,
+            scheduler=self.request.scheduler,
             memory=self.request.memory,
             overwrite=True,
         )

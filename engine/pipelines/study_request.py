@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.check_options import STRATEGIES
@@ -20,7 +21,7 @@ class StudyRequest:
     ----------
     file : the study file.
     out, n_perm, seed : in place of the study file's, or None.
-    workers, memory, gpus : as of `thalgpu gradients`.
+    workers, memory, gpus, scheduler : as of `thalgpu gradients`.
     overwrite : replace results of other settings.
     """
 
@@ -32,6 +33,7 @@ class StudyRequest:
     memory: int | None = None
     gpus: int | None = None
     overwrite: bool = False
+    scheduler: Scheduler | None = None
 
 
 def out_folder(request: StudyRequest, study: StudyFile) -> Path:
@@ -79,6 +81,7 @@ def structure_request(request: StudyRequest, study: StudyFile) -> StructureReque
         out=out_folder(request, study) / "structure",
         measures=tuple(name for name in MEASURES if name in arms),
         workers=request.workers,
+        scheduler=request.scheduler,
         overwrite=request.overwrite,
         **given,
     )
@@ -115,6 +118,7 @@ def _scans(request: StudyRequest, study: StudyFile, settings: dict[str, Any] | A
         "cleaning": CleaningOptions(**cleaning),
         "workers": request.workers,
         "memory": request.memory,
+        "scheduler": request.scheduler,
         "overwrite": request.overwrite,
     }
 

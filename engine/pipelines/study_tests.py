@@ -69,6 +69,7 @@ def arm_tests(
                 missing="drop",  # the maps may be of more people than are tested
                 options=_options(request, study, settings, is_table=maps[0].suffix == ".tsv"),
                 workers=request.workers,
+                scheduler=request.scheduler,
                 memory=request.memory,
                 gpus=request.gpus,
                 overwrite=True,  # the study's own folder says which settings it is of

@@ -91,10 +91,10 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory):
-    """Six small people of two groups; never written to."""
+    """Nine small people of two groups; never written to."""
     return simulate_cohort(
         tmp_path_factory.mktemp("cohort") / "cohort",
-        options=CohortOptions(subjects=6, groups=("patients", "controls"), timepoints=60, noise=0.5),
+        options=CohortOptions(subjects=9, groups=("patients", "controls"), timepoints=60, noise=0.5, study=True),
     )
 
 
@@ -132,3 +132,23 @@ def tested_in_process(thalgpu, test_options, tmp_path_factory):
     done = thalgpu(*test_options, "--out", out, "--workers", 1)
     assert done.exit_code == 0, done.err
     return out
+
+
+@pytest.fixture(scope="module", params=["compare", "connectivity", "structure"])
+def other(request, commands, thalgpu, tmp_path_factory):
+    """One of the other commands, and what a single process makes of it; never written to."""
+    command, out = commands[request.param], tmp_path_factory.mktemp(request.param) / "out"
+    done = thalgpu(*command, "--out", out, "--workers", 1)
+    assert done.exit_code == 0, done.err
+    return command, out
+
+
+@pytest.fixture(scope="session")
+def commands(in_process, inputs, cohort):
+    """The other commands, with what they need."""
+    design = ["--design", cohort.folder / "participants.tsv"]
+    return {
+        "compare": ["compare", in_process, *design],
+        "connectivity": ["connectivity", *inputs[:-2], "--maps"],
+        "structure": ["structure", "--subjects", cohort.table_file],
+    }

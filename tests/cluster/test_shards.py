@@ -11,7 +11,7 @@ def test_two_shards_of_gradients_and_a_merge_are_one_run(thalgpu, inputs, in_pro
     command = ["gradients", *inputs, "--out", tmp_path, "--workers", 1, "--gpus", 0]
     first = thalgpu(*command, "--shard", "1/2")
     assert first.exit_code == 0, first.err
-    assert "shard 1/2: 3 of its 3 subjects done, 6 in all" in first.out
+    assert "shard 1/2: 5 of its 5 subjects done, 9 in all" in first.out
     assert not (tmp_path / "group").exists()
     with hold(tmp_path, "1-of-2"):  # as if the first were still at work
         assert thalgpu(*command, "--shard", "2/2").exit_code == 0
@@ -24,10 +24,10 @@ def test_merging_run_finds_every_record_of_the_shards(thalgpu, inputs, tmp_path)
     for shard in ("1/2", "2/2"):
         thalgpu(*command, "--shard", shard)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sub-*/func/*_gradients.h5")}
-    assert len(written) == 6
+    assert len(written) == 9
     hashes = list((tmp_path / "logs").glob("input-hashes*.json"))
     assert len(hashes) == 2
-    assert "(6 verified" in thalgpu(*command).out
+    assert "(9 verified" in thalgpu(*command).out
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert [path.name for path in (tmp_path / "logs").glob("input-hashes*")] == ["input-hashes.json"]
 
@@ -44,9 +44,9 @@ def test_two_shards_of_a_test_and_a_merge_are_one_run(thalgpu, test_options, tes
 
 
 def test_more_shards_than_subjects_have_nothing_to_do(thalgpu, inputs, tmp_path):
-    done = thalgpu("gradients", *inputs, "--out", tmp_path, "--workers", 1, "--gpus", 0, "--shard", "9/9")
+    done = thalgpu("gradients", *inputs, "--out", tmp_path, "--workers", 1, "--gpus", 0, "--shard", "10/10")
     assert done.exit_code == 0
-    assert "0 of its 0 subjects done, 6 in all" in done.out
+    assert "0 of its 0 subjects done, 9 in all" in done.out
 
 
 @pytest.mark.parametrize("n_tasks", [1, 2, 7, 84])
