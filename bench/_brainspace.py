@@ -23,8 +23,8 @@ def seconds(function: Callable[[], Any], repeats: int) -> float:
     return median(times)
 
 
-def brainspace_seconds(connectivity: Array, *, kernel: str, sparsity: float, repeats: int) -> float | None:
-    """Median wall time of BrainSpace's two steps with its defaults and a fixed seed; None where it is not installed."""
+def brainspace_gradients(connectivity: Array, *, kernel: str, sparsity: float) -> Callable[[], None] | None:
+    """A call of BrainSpace's two steps with its defaults and a fixed seed; None where it is not installed."""
     try:
         from brainspace.gradient.embedding import diffusion_mapping
         from brainspace.gradient.kernels import compute_affinity
@@ -32,9 +32,15 @@ def brainspace_seconds(connectivity: Array, *, kernel: str, sparsity: float, rep
         return None
 
     def gradients() -> None:
-        affinity = compute_affinity(connectivity, kernel=kernel, sparsity=sparsity)
-        diffusion_mapping(affinity, n_components=N_COMPONENTS, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a float32 affinity is not symmetric to BrainSpace's 1e-10
+            affinity = compute_affinity(connectivity, kernel=kernel, sparsity=sparsity)
+            diffusion_mapping(affinity, n_components=N_COMPONENTS, random_state=0)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a float32 affinity is not symmetric to BrainSpace's 1e-10
-        return seconds(gradients, repeats)
+    return gradients
+
+
+def brainspace_seconds(connectivity: Array, *, kernel: str, sparsity: float, repeats: int) -> float | None:
+    """Median wall time of the same; None where BrainSpace is not installed."""
+    gradients = brainspace_gradients(connectivity, kernel=kernel, sparsity=sparsity)
+    return None if gradients is None else seconds(gradients, repeats)

@@ -2,7 +2,7 @@
 
 A benchmark is a file of this folder whose docstring begins with its claim ("B1: …") and that defines
 `run(*, threads: int, quick: bool) -> BenchResult | list[BenchResult]`. Files that begin with `costs_` say what CUDA
-kernels cost; `roofline` makes predictions, and benchmarks, of them.
+kernels cost; `roofline` makes predictions, and benchmarks, of them; `floors` watches over ratios in CI.
 """
 
 import ast
@@ -42,7 +42,7 @@ def find_benchmarks() -> tuple[Benchmark, ...]:
     """Every benchmark of the package, in the order of the claims; read, not imported, so that each stands by itself."""
     found = []
     for path in Path(thalgpu.bench.__file__).parent.glob("*.py"):
-        if not path.stem.startswith(("_", "costs_")) and path.stem not in ("report", "roofline"):
+        if not path.stem.startswith(("_", "costs_")) and path.stem not in ("report", "roofline", "floors"):
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             claims = tuple(re.findall(r"\bB\d+\b", docstring.split(":")[0]))
             found.append(Benchmark(path.stem, claims, partial(_import_and_run, path.stem)))
@@ -94,6 +94,7 @@ def conditions(*, threads: int, quick: bool) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
