@@ -54,7 +54,7 @@ def _plain(name: str, value: Any) -> Any:
             return value.absolute()
         case [Path(), *_]:
             return [path.absolute() for path in value]
-        case str() if name in _REGION_OPTIONS:
+        case str() if value and name in _REGION_OPTIONS:
             from thalgpu.engine.inputs.region_files import absolute_argument
 
             return absolute_argument(value)

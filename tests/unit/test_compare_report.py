@@ -101,7 +101,7 @@ def page(*compared, **changes):
         "groups": ALL,
         "covariates": (),
         "blocks": (),
-        "embeddings": (EmbeddingPage("Thalamus", N_VOXELS, "reduced", 100, "a smooth pilot", "1 min"),),
+        "embeddings": (EmbeddingPage("Thalamus", N_VOXELS, "reduced", 100, "a smooth pilot"),),
         "comparisons": compared or (with_found(3),),
     }
     return ComparePage("1.0", **{**filled, **changes})
@@ -412,7 +412,7 @@ def test_a_comparison_of_three_groups_becomes_a_page(tmp_path, rng):
         volume_neighbours(space.ijk, 6), options, "direct", 0.01, (np.ones(N_COMPONENTS),) * len(chosen),
         (np.ones(4 * N_COMPONENTS),) * len(chosen), (np.zeros(4 * N_COMPONENTS),) * len(chosen),
     )  # fmt: skip
-    choice = SimpleNamespace(path="direct", rank=0, words="few voxels", cost="nothing")
+    choice = SimpleNamespace(path="direct", rank=0, words="few voxels")
     embedded = Embedded("", study, choice, space, (), np.ones(N_VOXELS, bool), "key")
     found = []
     for number in range(len(chosen)):

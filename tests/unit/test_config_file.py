@@ -1,5 +1,7 @@
 """`--config FILE.toml`: flag over environment over file over default, and mistakes named."""
 
+from pathlib import Path
+
 import pytest
 
 from thalgpu.cli.main import main
@@ -47,7 +49,7 @@ def test_file_is_above_the_default(resolved, file):
     request = resolved("--config", config)
     assert request.options.n_components == 5
     assert request.options.n_align == 5
-    assert str(request.subjects) == "list.txt"
+    assert request.subjects == Path("list.txt").absolute()
 
 
 def test_environment_is_above_the_file(resolved, file, monkeypatch):
