@@ -194,17 +194,17 @@ class _Stages:
         for number, outcome in enumerate(self.workers.run(run, waiting), start=first):
             who = outcome.task.participant_id
             if outcome.result is None:
-                self._note(who, outcome.error)
+                self._note(who, outcome.error, getattr(outcome.task, "files", ()))  # meshes are registered from records
             else:
                 finished.append(outcome.result)
             seconds = outcome.result.seconds if outcome.result else 0.0
             self.progress(Event("step", outcome.task.words, number, len(tasks), seconds))
         return finished
 
-    def _note(self, who: str, error: Exception | None) -> None:
+    def _note(self, who: str, error: Exception | None, files: Sequence[Path] = ()) -> None:
         """A person's first error is the person's failure; others of the same person are remarks."""
         noted: dict[str, Exception] = {}
-        note_failure(self.request.out, noted, who, error)
+        note_failure(self.request.out, noted, who, error, files)
         if who in self.result.failures:
             self.result.warnings.append(f"sub-{who}: {noted[who]}")
         else:

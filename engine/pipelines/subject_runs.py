@@ -1,7 +1,6 @@
 """One task a subject: what is done is found and verified, the rest is run, and one failure does not end the others."""
 
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -9,7 +8,7 @@ from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts
 from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.inputs.model import Subject
-from thalgpu.engine.outputs.atomic import write_text
+from thalgpu.engine.pipelines.crash_report import crash_report
 from thalgpu.engine.pipelines.input_hashes import InputHashes
 from thalgpu.engine.progress import Event, Progress
 from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
@@ -88,7 +87,7 @@ def run_subjects(
     for number, outcome in enumerate(workers.run(run, waiting), start=first):
         participant_id = outcome.task.subject.participant_id
         if outcome.error is not None:
-            note_failure(out, failures, participant_id, outcome.error)
+            note_failure(out, failures, participant_id, outcome.error, outcome.task.subject.files)
         for result in outcome.result or ():
             for path, digest in result.sha256.items():
                 hashes.remember(path, digest, stamps[path])
@@ -101,16 +100,11 @@ def run_subjects(
     return sorted(results, key=lambda result: result.participant_id)
 
 
-def note_failure(out: Path, failures: dict[str, Exception], participant_id: str, error: Exception | None) -> None:
-    """One subject's error is noted and the others go on; a full disk ends the run."""
+def note_failure(
+    out: Path, failures: dict[str, Exception], participant_id: str, error: Exception | None, files: Iterable[Path] = ()
+) -> None:
+    """One subject's error is noted and the others go on; a full disk ends the run. `files` are what was read."""
     if error is None or (isinstance(error, ResourceError) and not isinstance(error, WorkerDiedError)):
         raise error or AssertionError("a task ended without result and error")
-    failures[participant_id] = error if isinstance(error, ThalgpuError) else _write_crash(out, participant_id, error)
-
-
-def _write_crash(out: Path, participant_id: str, error: Exception) -> ThalgpuError:
-    """Keep an unexpected error's traceback, with the worker's, where it can be sent to the developers."""
-    path = out / "logs" / f"crash-sub-{participant_id}.txt"
-    write_text(path, "".join(traceback.format_exception(error)))
-    summary = "out of memory" if isinstance(error, MemoryError) else f"internal error: {type(error).__name__}: {error}"
-    return ThalgpuError(summary, where=str(path), remedy="please report it with this file")
+    known = isinstance(error, ThalgpuError)
+    failures[participant_id] = error if known else crash_report(out, participant_id, error, files)

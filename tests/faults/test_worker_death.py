@@ -1,5 +1,6 @@
 """Whole runs in which something goes wrong with one subject, with all, or with the disk."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -99,7 +100,7 @@ def test_options_can_be_mended_after_a_run_in_which_all_failed(request_):
 
 
 @pytest.mark.fault("poison subject, worker out of memory")
-def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkeypatch):
+def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, cohort, monkeypatch):
     real = pipeline.run_subject
 
     def surprising(task):
@@ -114,6 +115,12 @@ def test_unexpected_error_leaves_a_report_and_the_others_finish(request_, monkey
     assert str(crash) in str(result.failures["03"])
     assert "ZeroDivisionError: a bug of ours" in crash.read_text()
     assert "in surprising" in crash.read_text(), "the traceback is there"
+    for needed in ("test_worker_death.py", "numpy 2", "n_components = 3", request_.subjects.name):
+        assert needed in crash.read_text()
+    scan = next(cohort.folder.glob("sub-03/func/*_bold.nii.gz"))
+    assert f"{scan.name}  {hashlib.sha256(scan.read_bytes()).hexdigest()}" in crash.read_text()
+    assert str(cohort.folder) not in crash.read_text(), "folders tell names"
+    assert str(request_.out.parent) not in crash.read_text()
     assert [one.record.participant_id for one in result.aligned] == ["01", "02"]
 
 
@@ -127,7 +134,9 @@ def test_lack_of_memory_is_named_as_such(request_, monkeypatch):
         return real(task)
 
     monkeypatch.setattr(pipeline, "run_subject", greedy)
-    assert "out of memory" in str(run_gradients(request_).failures["01"])
+    failure = str(run_gradients(request_).failures["01"])
+    assert "out of memory" in failure
+    assert "--workers" in failure
 
 
 @pytest.mark.fault("poison subject, worker out of memory")
