@@ -30,6 +30,7 @@ class SubjectRecord:
     sha256 : file → SHA-256 (hex) of every input.
     mean_fd : mean framewise displacement in mm, or None when unknown.
     warnings : in words, for the table and the report.
+    stamp : size and modification time (ns) of its file as it was written, or before it was verified.
     """
 
     participant_id: str
@@ -47,3 +48,4 @@ class SubjectRecord:
     sha256: dict[Path, str] = field(default_factory=dict)
     mean_fd: float | None = None
     warnings: tuple[str, ...] = ()
+    stamp: tuple[int, int] = (0, 0)

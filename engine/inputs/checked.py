@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from thalgpu.engine.inputs.nifti import HEADER_BYTES, NiftiHeader, parse_nifti_header
 from thalgpu.errors import InputError
 
-_CHUNK = 1 << 20
+_FIRST, _CHUNK = 1 << 16, 1 << 20
+"""Bytes read at first, and at a time later: of most files only the header is looked at before anything is computed."""
+
 _GZIP = b"\x1f\x8b"
 _DAMAGED: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # the stub calls the class an instance
 DEFLATE_RATIO = 1032
@@ -74,7 +76,8 @@ class CheckedStream:
             raise InputError(path, f"cannot be opened: {_plain(error)}", remedy=_OPEN_REMEDY) from error
         self._digest = hashlib.sha256()
         self._hasher = ThreadPoolExecutor(1)
-        self._pending = self._raw(_CHUNK)
+        self._unhashed = b""  # the first bytes, which nobody hashes who only looks at a header
+        self._pending = self._raw(_FIRST)
         self.compressed = self._pending.startswith(_GZIP)
         self._decoder = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
         self._ahead = b""
@@ -146,6 +149,8 @@ class CheckedStream:
                 remedy="the header or the file is damaged; write it again",
             )
         self._hasher.shutdown()
+        self._digest.update(self._unhashed)
+        self._unhashed = b""
         return self._digest.hexdigest()
 
     def _raw(self, size: int) -> bytes:
@@ -153,7 +158,12 @@ class CheckedStream:
             chunk = self._file.read(size)
         except OSError as error:
             raise InputError(self.path, f"cannot be read: {_plain(error)}") from error
-        if chunk:
+        if self._unhashed:
+            self._hasher.submit(self._digest.update, self._unhashed)
+        self._unhashed = b""
+        if self._file.tell() == len(chunk):
+            self._unhashed = chunk
+        elif chunk:
             self._hasher.submit(self._digest.update, chunk)
         return chunk
 

@@ -1,5 +1,6 @@
 """The task that brings one subject onto the template: maps, sidecar, and the aligned record last."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from thalgpu.engine.outputs.names import SubjectPaths, subject_paths
 from thalgpu.engine.outputs.sidecars import write_sidecar
 from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
 from thalgpu.engine.pipelines.group_stage import Template, component_names, files_match
+from thalgpu.engine.pipelines.ledger import Ledger, Stamp, stamps
 from thalgpu.engine.pipelines.nuclei import Nuclei
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, subject_config
@@ -50,6 +52,7 @@ class AlignedSubject:
     summary : scalar columns of `group/summary.tsv`, in order.
     trend : trend-surface coefficients by name, in order; empty when there is no such model.
     files : the maps, the sidecar and the aligned record.
+    stamps : of the files, as they were written, or before they were verified; none where a ledger vouches for them.
     skipped : True when everything was found on disk and verified.
     """
 
@@ -57,19 +60,38 @@ class AlignedSubject:
     summary: Scalars
     trend: Scalars
     files: tuple[Path, ...]
+    stamps: tuple[Stamp, ...]
     skipped: bool = False
 
 
-def find_aligned(task: AlignTask) -> AlignedSubject | None:
+def find_aligned(task: AlignTask, ledger: Ledger) -> AlignedSubject | None:
     """What is told of a subject whose aligned record and maps are on disk and verified; None where they are not."""
-    paths = _paths(task)
-    if not is_done(paths.aligned, _key(task)):
+    path, key = _paths(task).aligned, _key(task)
+    if (told := ledger.find(path, key)) is not None:
+        return _found(task, told["files"], told, ())
+    (stamp,) = stamps([path])
+    if not is_done(path, key):
         return None
-    about = read_attributes(paths.aligned)
-    if not files_match(paths.aligned.parent, about["files"]):
+    about = read_attributes(path)
+    before = stamps([path.with_name(name) for name in about["files"]])
+    if not files_match(path.parent, about["files"]):
         return None
-    files = (*(paths.aligned.parent / name for name in about["files"]), paths.aligned)
-    return AlignedSubject(task.record, dict(about["summary"]), dict(about["trend"]), files, skipped=True)
+    found = _found(task, about["files"], about, (*before, stamp))
+    note_aligned(task, found, ledger)
+    return found
+
+
+def note_aligned(task: AlignTask, one: AlignedSubject, ledger: Ledger) -> None:
+    """Have a subject remembered that was written or verified."""
+    names = [path.name for path in one.files]
+    told = {"summary": list(one.summary.items()), "trend": list(one.trend.items()), "files": names[:-1]}
+    ledger.note(one.files[-1], _key(task), dict(zip(names, one.stamps, strict=True)), told)
+
+
+def _found(task: AlignTask, names: Iterable[str], told: Mapping[str, Any], before: tuple[Stamp, ...]) -> AlignedSubject:
+    path = _paths(task).aligned
+    files = (*(path.with_name(name) for name in names), path)
+    return AlignedSubject(task.record, dict(told["summary"]), dict(told["trend"]), files, before, skipped=True)
 
 
 def run_align(task: AlignTask) -> AlignedSubject:
@@ -94,7 +116,8 @@ def run_align(task: AlignTask) -> AlignedSubject:
         "files": {path.name: file_sha256(path) for path in written},
     }
     write_record(paths.aligned, datasets, attributes, key=_key(task))
-    return AlignedSubject(task.record, summary, trend, (*written, paths.aligned))
+    files = (*written, paths.aligned)
+    return AlignedSubject(task.record, summary, trend, files, tuple(stamps(files)))
 
 
 def _paths(task: AlignTask) -> SubjectPaths:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
@@ -12,9 +13,10 @@ from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import group_paths, subject_paths
 from thalgpu.engine.outputs.store import is_done
-from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, run_align
+from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, note_aligned, run_align
 from thalgpu.engine.pipelines.group_stage import Template, make_template
 from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.ledger import Ledger, stamps
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.out_folder import (
     check_same_options,
@@ -24,7 +26,14 @@ from thalgpu.engine.pipelines.out_folder import (
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
 from thalgpu.engine.pipelines.subject_runs import note_failure, run_subjects
-from thalgpu.engine.pipelines.subject_stage import SubjectTask, finished_record, run_subject, subject_key
+from thalgpu.engine.pipelines.subject_stage import (
+    SubjectTask,
+    finished_record,
+    noted,
+    noted_record,
+    run_subject,
+    subject_key,
+)
 from thalgpu.engine.pipelines.tables import write_tables
 from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
@@ -116,6 +125,7 @@ class _Stages:
     ) -> None:
         self.request, self.prepared = request, prepared
         self.progress, self.interrupts, self.workers = progress, interrupts, workers
+        self.ledger = Ledger(request.out / "logs" / "verified.txt", request.shard.name if request.shard else None)
         self.current: set[Path] = set()  # aligned files and maps that belong to this run
         self.result = GradientsResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
 
@@ -160,9 +170,9 @@ class _Stages:
             )
             for subject in prepared.subjects
         ]
-        return run_subjects(
+        records = run_subjects(
             tasks,
-            _find_finished,
+            partial(find_finished, self.ledger),
             run_subject,
             out=request.out,
             workers=self.workers,
@@ -171,6 +181,11 @@ class _Stages:
             failures=self.result.failures,
             shard=request.shard,
         )
+        for record in records:
+            if not record.skipped:
+                _note(self.ledger, request.out, record)
+        self.ledger.save()
+        return records
 
     def _shard_done(self, shard: Shard, records: Sequence[SubjectRecord]) -> ShardDone:
         subjects = self.prepared.subjects
@@ -197,7 +212,7 @@ class _Stages:
         finished: list[AlignedSubject] = []
         todo: list[AlignTask] = []
         for task in tasks:
-            found = find_aligned(task)
+            found = find_aligned(task, self.ledger)
             if found is None:
                 todo.append(task)
             else:
@@ -209,7 +224,9 @@ class _Stages:
                 note_failure(request.out, self.result.failures, participant_id, outcome.error)
             else:
                 finished.append(outcome.result)
+                note_aligned(outcome.task, outcome.result, self.ledger)
             self.progress(Event("step", f"sub-{participant_id}", number, len(tasks)))
+        self.ledger.save()
         if not finished and not self.interrupts.requested:
             raise self.result.failures[records[0].participant_id]
         self.current |= {path for one in finished for path in one.files}
@@ -227,7 +244,7 @@ class _Stages:
             )
 
 
-def _find_finished(task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecord, ...]:
+def find_finished(ledger: Ledger, task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecord, ...]:
     """The subject's records when all of them are on disk, verified, and made from these very inputs and options."""
     found = []
     for part in task.parts:
@@ -236,7 +253,19 @@ def _find_finished(task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecor
             return ()
         sha256 = {file: hashes.sha256(file) for file in task.subject.files}
         key = subject_key(task, part, list(sha256.values()))
+        told = ledger.find(path, key)
+        if told is not None:
+            found.append(noted_record(told, part, key, sha256))
+            continue
+        (stamp,) = stamps([path])
         if not is_done(path, key):
             return ()
-        found.append(finished_record(path, part, key, sha256))
+        found.append(finished_record(path, part, key, sha256, stamp))
+        _note(ledger, task.out, found[-1])
     return tuple(found)
+
+
+def _note(ledger: Ledger, out: Path, record: SubjectRecord) -> None:
+    """Have a record remembered that was written or verified."""
+    path = subject_paths(out, record.participant_id, record.hemisphere).record
+    ledger.note(path, record.key, {path.name: record.stamp}, noted(record))

@@ -19,6 +19,7 @@ from thalgpu.engine.outputs.names import subject_paths
 from thalgpu.engine.outputs.packing import pack_upper
 from thalgpu.engine.outputs.sidecars import hashed_inputs
 from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
+from thalgpu.engine.pipelines.ledger import Stamp, stamps
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.self_test import prove_device
@@ -26,6 +27,8 @@ from thalgpu.engine.results import SubjectRecord
 
 RESULT_VERSION = 1
 """Part of every key: raised when the same input and options would give other numbers."""
+
+_NOTED = ("participant_id", "n_covered", "n_targets", "n_targets_covered", "n_volumes", "n_kept", "mean_fd")
 
 GROUP_ONLY = ("alignment", "template", "n_align", "trend_surface", "hemisphere", "targets")
 """Options that do not change a subject's own record (hemisphere and targets are in the regions' keys)."""
@@ -77,8 +80,8 @@ def run_subject(task: SubjectTask) -> tuple[SubjectRecord, ...]:
     return tuple(records)
 
 
-def finished_record(path: Path, part: Part, key: str, sha256: dict[Path, str]) -> SubjectRecord:
-    """What is told of a record found on disk and verified."""
+def finished_record(path: Path, part: Part, key: str, sha256: dict[Path, str], stamp: Stamp) -> SubjectRecord:
+    """What is told of a record found on disk and verified; `stamp` is from before that."""
     record = read_record(
         path, {"lambdas": DatasetSpec("float64", (None,)), "covered": DatasetSpec("uint8", (part.n_voxels,))}
     )
@@ -99,7 +102,28 @@ def finished_record(path: Path, part: Part, key: str, sha256: dict[Path, str]) -
         sha256=sha256,
         mean_fd=about["mean_fd"],
         warnings=tuple(about["warnings"]),
+        stamp=stamp,
     )
+
+
+def noted_record(told: dict[str, Any], part: Part, key: str, sha256: dict[Path, str]) -> SubjectRecord:
+    """The record that `noted` told of."""
+    lambdas, remarks = np.array(told["lambdas"], dtype=np.float64), tuple(told["warnings"])
+    return SubjectRecord(
+        **{**told, "lambdas": lambdas, "warnings": remarks},
+        hemisphere=part.hemisphere,
+        key=key,
+        n_voxels=part.n_voxels,
+        seconds=0.0,
+        skipped=True,
+        sha256=sha256,
+    )
+
+
+def noted(record: SubjectRecord) -> dict[str, Any]:
+    """What a ledger remembers of a record, as plain values; the rest is known before it is found."""
+    told = {name: getattr(record, name) for name in _NOTED}
+    return {**told, "lambdas": record.lambdas.tolist(), "warnings": list(record.warnings)}
 
 
 def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: float) -> SubjectRecord:
@@ -141,6 +165,7 @@ def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: flo
         sha256=series.sha256,
         mean_fd=series.mean_fd,
         warnings=tuple(remarks),
+        stamp=stamps([path])[0],
     )
 
 

@@ -15,6 +15,7 @@ from thalgpu.engine.gradients.trend_surface import fit_trend_surface
 from thalgpu.engine.inputs.series import load_series
 from thalgpu.engine.pipelines.align_stage import AlignTask, find_aligned, run_align
 from thalgpu.engine.pipelines.gradients import run_gradients
+from thalgpu.engine.pipelines.ledger import Ledger
 from thalgpu.engine.pipelines.prepare import GradientsRequest, prepare
 from thalgpu.engine.simulate.cohort import simulate_cohort
 from thalgpu.engine.simulate.options import CohortOptions
@@ -202,13 +203,14 @@ def test_changed_or_missing_map_is_not_taken_for_done(run, prepared, tmp_path, e
     out = copied(run, tmp_path)
     one = task(run, prepared, OPTIONS, out)
     run_align(one)
-    assert find_aligned(one) is not None
+    ledger = Ledger(out / "logs/verified.txt")
+    assert find_aligned(one, ledger) is not None
     file = next((out / "sub-01/func").glob(f"*stat-gradients_{ending}"))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + b"?")
-    assert find_aligned(one) is None
+    assert find_aligned(one, ledger) is None
     file.unlink()
-    assert find_aligned(one) is None
+    assert find_aligned(one, ledger) is None
     run_align(one)
     assert file.read_bytes() == content
 
@@ -216,7 +218,8 @@ def test_changed_or_missing_map_is_not_taken_for_done(run, prepared, tmp_path, e
 def test_other_template_makes_the_aligned_record_stale(run, prepared, tmp_path):
     one = task(run, prepared, OPTIONS, copied(run, tmp_path))
     run_align(one)
-    assert find_aligned(replace(one, template=replace(one.template, key="other"))) is None
+    other = replace(one, template=replace(one.template, key="other"))
+    assert find_aligned(other, Ledger(one.out / "logs/verified.txt")) is None
 
 
 def test_sidecar_says_what_was_done(run):
