@@ -1,6 +1,5 @@
 """`--config FILE.toml`: defaults of a command's options, below the environment and the command line."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ def _load(context: typer.Context, path: Path | None) -> Path | None:
     """Put the file's values under the command's other sources of options."""
     if path is not None:
         parameters = {str(parameter.name): parameter for parameter in context.command.params}
-        values = _read(path, str(context.info_name), set(parameters))
+        values = read_options(path, str(context.info_name), set(parameters))
         for name, value in values.items():
             several = getattr(parameters[name], "multiple", False) or parameters[name].nargs != 1
             if isinstance(value, list) and not several:
@@ -22,15 +21,10 @@ def _load(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def _read(path: Path, command: str, names: set[str]) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror}", remedy="give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            path, f"is not TOML: {error}", remedy='write lines such as n_perm = 5000, text in "…"'
-        ) from error
+def read_options(path: Path, command: str, names: set[str]) -> dict[str, Any]:
+    from thalgpu.engine.inputs.toml_files import read_toml  # here: --help must not load what reads files
+
+    document = read_toml(path)
     values = document.get(command, {name: value for name, value in document.items() if not isinstance(value, dict)})
     if not isinstance(values, dict):
         raise InputError(path, f"{command} is not a table", at=command, remedy=f"write [{command}] above its options")

@@ -55,7 +55,7 @@ def _command_of(out: Path) -> str:
     path = out / "config.toml"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise InputError(path, reason, remedy="give the output folder of a command of thalgpu") from error
     for command in RUNS:

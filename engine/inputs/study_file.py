@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from thalgpu.engine.inputs.study_settings import ARMS, REQUIRED, STUDY, Setting
 from thalgpu.engine.inputs.text_files import read_text
+from thalgpu.engine.inputs.toml_files import parse_toml
 from thalgpu.errors import InputError
 
 Section = tuple[str, ...]
@@ -50,14 +50,7 @@ def read_study_file(path: Path) -> StudyFile:
         wrong kind, a file that is not there, no arm at all.
     """
     text, sha256 = read_text(path)
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        reason = re.sub(r" \(at line .*\)$", "", str(error))
-        raise InputError(
-            path, f"not TOML: {reason}", at=int(line[1]) if line else None, remedy='write name = value, text in "…"'
-        ) from error
+    document = parse_toml(text, path)
     arms = document.pop("arms", {})
     for name, section in {**document, "arms": arms}.items():
         if name not in (*STUDY, "arms"):

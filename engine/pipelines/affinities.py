@@ -1,7 +1,6 @@
 """Affinities of all subjects, out of an output folder of `thalgpu gradients`."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from thalgpu.engine.comparison.model import Recipe
 from thalgpu.engine.inputs.model import Region
 from thalgpu.engine.inputs.region_parts import without_elements
+from thalgpu.engine.inputs.toml_files import read_toml
 from thalgpu.engine.outputs.packing import pack_upper, unpack_upper
 from thalgpu.engine.outputs.store import DatasetSpec, read_attributes, read_record
 from thalgpu.engine.pipelines.gradient_maps import region_of
@@ -93,10 +93,10 @@ def thalamus_of(record: Path, voxels: NDArray[np.bool_]) -> Region:
 def _recipe(out: Path) -> tuple[Recipe, int]:
     path = out / "config.toml"
     try:
-        options: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["gradients"]
+        options: dict[str, Any] = read_toml(path)["gradients"]
         names = ("approach", "graph", "n_components", "alpha", "diffusion_time")
         return Recipe(**{name: options[name] for name in names}), int(options["n_align"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             path, "does not say how the gradients were made", remedy="give the --out of thalgpu gradients"
         ) from error

@@ -1,9 +1,9 @@
 """An output folder holds the results of one test."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from thalgpu.engine.inputs.toml_files import read_toml
 from thalgpu.errors import InputError, UsageError
 
 
@@ -31,9 +31,9 @@ def claim(out: Path, key: str, *, command: str, overwrite: bool, remove: Callabl
     if not path.exists():
         return
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
         found = document["test"]["key"] if command in document else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, KeyError, TypeError) as error:
         if not overwrite:
             raise InputError(
                 path,

@@ -1,6 +1,5 @@
 """The output folder: that it holds one set of options, and that nothing in it is out of date."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.inputs.region_files import absolute_argument
 from thalgpu.engine.inputs.region_parts import region_key
+from thalgpu.engine.inputs.toml_files import read_toml
 from thalgpu.engine.outputs.sidecars import write_dataset_files as write_bids_files
 from thalgpu.engine.outputs.sidecars import write_toml
 from thalgpu.engine.pipelines.group_stage import POOLS
@@ -171,7 +171,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _read_config(path: Path) -> dict[str, Any]:
     """The tables of the folder's config.toml; empty where it is absent or cannot be understood."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = read_toml(path)
+    except InputError:
         return {}
     return {name: table for name, table in document.items() if isinstance(table, dict)}

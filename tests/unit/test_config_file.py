@@ -96,7 +96,7 @@ def test_lists_switches_and_text_are_read(resolved, file):
     ("text", "code", "words"),
     [
         ("[gradients]\nn_componets = 3\n", 4, ("n_componets", "options.toml", "--help")),
-        ("n_components = = 3\n", 4, ("is not TOML", "options.toml")),
+        ("n_components = = 3\n", 4, ("not TOML", "options.toml")),
         ("gradients = 3\n", 4, ("is not a table", "options.toml")),
         ('[gradients]\nn_components = "many"\n', 2, ("--n-components",)),
         ("[gradients]\nn_components = 2.5\n", 2, ("--n-components",)),
