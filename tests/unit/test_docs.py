@@ -13,6 +13,7 @@ from thalgpu.engine.pipelines.permute_outputs import _FILE_NAMES as MAP_NAMES
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OTHER_PROGRAMS = {"--with-peers", "--with-nvrtc", "--upgrade", "--no-build-isolation", "--no-deps"}
+OTHER_PROGRAMS |= {"--scheduler-file", "--nthreads", "--nworkers", "--dashboard-address"}  # Dask's
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python-api.md"])
