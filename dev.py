@@ -61,9 +61,16 @@ def demo(options: list[str]) -> int:
 
 
 def test(options: list[str]) -> int:
-    """Run the tests."""
+    """Run the tests, a file a process, on all cores; `-n 0` runs them one by one."""
     install(widest(options))
-    return run(tool("python"), "-m", "pytest", *options)
+    side_by_side = [] if any(option.startswith("-n") for option in options) else ["-n", str(n_cores())]
+    one_thread = {"OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1")}
+    return run(tool("python"), "-m", "pytest", *side_by_side, *options, more=one_thread)
+
+
+def n_cores() -> int:
+    """Cores for tests, eight at most: each process takes some memory."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
 def faults(options: list[str]) -> int:
