@@ -87,4 +87,4 @@ def _units_of(region: Region, side: Literal["L", "R"] | None) -> NDArray[np.int6
 def _take(region: Region, units: NDArray[np.int64]) -> Region:
     wanted = np.zeros(region.n_units, dtype=bool)
     wanted[units] = True
-    return subset(region, wanted)
+    return region if wanted.all() else subset(region, wanted)  # one object travels to a worker once

@@ -15,6 +15,9 @@ SHOWN = 3
 OUTLIER_MADS = 3.0
 """A subject is pointed out when its correlation with the template is this many MADs below the median."""
 
+MOST_SHOWN = 500
+"""Subjects in figures and table: a page of thousands is read by nobody, and opens slowly."""
+
 
 @dataclass(frozen=True)
 class EmbeddingPage:
@@ -74,10 +77,26 @@ def outliers(correlations: NDArray[np.float64]) -> NDArray[np.bool_]:
     return below
 
 
+def chosen(flagged: NDArray[np.bool_], most: int = MOST_SHOWN) -> NDArray[np.intp]:
+    """Ascending positions of the subjects that are shown: those pointed out, and others evenly spread over the list."""
+    first, others = np.flatnonzero(flagged)[:most], np.flatnonzero(~flagged)
+    room = min(most - len(first), len(others))
+    spread = np.linspace(0, len(others) - 1, room).round().astype(np.intp) if room else np.zeros(0, dtype=np.intp)
+    return np.sort(np.concatenate([first, others[spread]]))
+
+
 def _figures(embedding: EmbeddingPage) -> dict[str, object]:
+    flagged = outliers(embedding.correlations)
+    shown = chosen(flagged)
     figures = [
-        ("Eigenvalues of the subjects (grey) and the template", scree(embedding.lambdas, embedding.template_lambdas)),
-        ("Correlation of each aligned gradient with the template", template_correlations(embedding.correlations)),
+        (
+            "Eigenvalues of the subjects (grey) and the template",
+            scree(embedding.lambdas[shown], embedding.template_lambdas),
+        ),
+        (
+            "Correlation of each aligned gradient with the template",
+            template_correlations(embedding.correlations[shown]),
+        ),
     ]
     if embedding.thalamus.ijk is not None:
         slices = gradient_slices(
@@ -88,12 +107,12 @@ def _figures(embedding: EmbeddingPage) -> dict[str, object]:
             n_components=SHOWN,
         )
         n_maps = embedding.template.shape[1]
-        shown = f"1 to {min(SHOWN, n_maps)} of {n_maps}" if n_maps > 1 else "1"
-        figures.insert(0, (f"Template gradient {shown} on axial slices, left is left", slices))
-    flagged = outliers(embedding.correlations)
+        which = f"1 to {min(SHOWN, n_maps)} of {n_maps}" if n_maps > 1 else "1"
+        figures.insert(0, (f"Template gradient {which} on axial slices, left is left", slices))
     return {
         "title": embedding.title,
         "figures": [(caption, data_uri(png)) for caption, png in figures],
-        "rows": list(zip(embedding.rows, flagged, strict=True)),
+        "rows": [(embedding.rows[position], flagged[position]) for position in shown],
+        "n_subjects": len(flagged),
         "n_flagged": int(flagged.sum()),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from thalgpu.engine.inputs.model import LEFT, CiftiGrid, Region, VolumeGrid
 from thalgpu.engine.report.figures import gradient_slices, scree, template_correlations
-from thalgpu.engine.report.gradients import EmbeddingPage, GradientsPage, outliers, render_gradients
+from thalgpu.engine.report.gradients import MOST_SHOWN, EmbeddingPage, GradientsPage, chosen, outliers, render_gradients
 
 AFFINE = ((-2.0, 0, 0, 9.0), (0, 2.0, 0, 0), (0, 0, 2.0, -4.0), (0, 0, 0, 1.0))
 GRID = VolumeGrid((10, 8, 6), AFFINE)
@@ -157,3 +157,23 @@ def test_slices_are_drawn_and_are_the_same_bytes_again(affine):
 def test_figures_of_one_subject_and_one_component():
     assert scree(np.array([[0.4]]), np.zeros(0)).startswith(PNG)
     assert template_correlations(np.array([[np.nan]])).startswith(PNG)
+
+
+def test_of_thousands_those_marked_are_shown_and_others_evenly_spread():
+    flagged = np.zeros(10_000, dtype=bool)
+    flagged[[3, 7_001]] = True
+    shown = chosen(flagged)
+    assert len(shown) == len(set(shown.tolist())) == MOST_SHOWN
+    assert {0, 3, 7_001, 9_999} <= set(shown.tolist())
+    assert np.diff(shown).max() <= 2 * 10_000 / MOST_SHOWN
+
+
+def test_a_page_never_shows_more_than_it_can_and_few_subjects_are_all_shown():
+    assert len(chosen(np.ones(10_000, dtype=bool))) == MOST_SHOWN
+    np.testing.assert_array_equal(chosen(np.array([False, True, False])), [0, 1, 2])
+
+
+def test_page_of_thousands_says_how_many_it_shows():
+    html = render_gradients(page(text="sub-7", correlations=[(0.9, 0.8)] * (MOST_SHOWN + 1)))
+    assert f"{MOST_SHOWN} of {MOST_SHOWN + 1} subjects are shown" in html
+    assert html.count("<td>1/2</td>") == MOST_SHOWN
