@@ -51,3 +51,28 @@ def inputs(cohort: Path) -> list[object]:
         *("--cortex", cohort / "cortex.nii.gz"),
         *("--n-components", 4),
     ]
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory, thalgpu: Callable[..., Finished]) -> Path:
+    """An output folder of each command that has one, named as the command; asked for by relative paths."""
+    place = tmp_path_factory.mktemp("folders")
+    scans = ["--subjects", "cohort/list.txt", "--thalamus", "cohort/thalamus.nii.gz"]
+    scans += ["--cortex", "cohort/cortex_parcels.nii.gz"]
+    few = ["--design", "cohort/participants.tsv", "--n-perm", 20]
+    commands: dict[str, list[object]] = {
+        "gradients": [*scans, "--n-components", 3],
+        "connectivity": [*scans, "--maps"],
+        "structure": ["--subjects", "cohort/list.tsv", "--participants", "cohort/participants.tsv"],
+        "permute": ["gradients", *few, "--formula", "group", "--contrast", "patients - controls"],
+        "compare": ["gradients", *few, "--path", "direct"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        people = ["--subjects", 6, "--groups", "patients,controls"]
+        done = thalgpu("simulate", "cohort", "--study", *people, "--timepoints", 100)
+        assert done.exit_code == 0, done.err
+        for command, arguments in commands.items():
+            done = thalgpu(command, *arguments, "--out", command, "--workers", 1)
+            assert done.exit_code == 0, done.err
+    return place
