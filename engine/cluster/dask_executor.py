@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from thalgpu.engine.cluster.common import Common, forget
 from thalgpu.engine.cluster.dask_worker import About, Answer, about_worker, run_task, versions
 from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.outputs.atomic import write_text
@@ -29,6 +30,8 @@ CONNECT_SECONDS = 20
 PATIENCE_SECONDS = 120.0
 """How long the run waits for a first worker, or for one more after all have gone."""
 _LOOK_SECONDS = 0.5
+_UNBOUNDED = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
+"""Dask warns of tasks above 10 MB; the first to each worker may be larger."""
 
 
 class WorkerLost(BrokenExecutor):
@@ -69,10 +72,12 @@ class DaskExecutor(Executor):
         self._scheduler = scheduler
         self._folder, self._secret = os.getcwd(), secrets.token_hex(16)
         self._token = shared / f".thalgpu-{os.getpid()}-{secrets.token_hex(4)}.tmp"  # swept after a crash
+        self._common = Common(self._secret)
         self._running: dict[str, _Running] = {}
         self._workers: dict[str, About] = {}
         self._looked = self._last_seen = 0.0
         self._distributed = _distributed()
+        self._dask = importlib.import_module("dask")
         self._client = _connect(self._distributed, scheduler)
         try:
             write_text(self._token, self._secret)
@@ -95,9 +100,11 @@ class DaskExecutor(Executor):
         on_gpu = self._workers[worker].gpu is not None
         here: Future[Result] = Future()
         here.set_running_or_notify_cancel()
-        there = self._client.submit(
-            run_task, fn, task, self._folder, on_gpu=on_gpu, pure=False, retries=0, workers=[worker]
-        )
+        packed = self._common.pack(worker, task)
+        with self._dask.config.set(_UNBOUNDED):
+            there = self._client.submit(
+                run_task, fn, *packed, self._folder, on_gpu=on_gpu, pure=False, retries=0, workers=[worker]
+            )
         self._running[worker] = _Running(here, there)
         there.add_done_callback(lambda done: self._take(worker, here, done))
         return here
@@ -117,6 +124,9 @@ class DaskExecutor(Executor):
                 time.sleep(0.05)
         with suppress(OSError):
             self._token.unlink(missing_ok=True)
+        if self._client.status == "running":
+            with suppress(OSError, TimeoutError, CancelledError, RuntimeError):
+                self._client.run(forget, self._secret, on_error="ignore")
         self._client.close(timeout=5)
 
     def _take(self, worker: str, here: Future[Any], done: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thalgpu import __version__
+from thalgpu.engine.cluster.common import Share, unpack
 from thalgpu.engine.cluster.devices import set_worker_gpu
 from thalgpu.engine.machine import find_gpus
 
@@ -64,7 +65,7 @@ def about_worker(folder: str, token: str, secret: str, *, ask_gpu: bool) -> Abou
     return About(versions(), sees, gpu)
 
 
-def run_task(function: Callable[[Any], Any], task: Any, folder: str, *, on_gpu: bool) -> Answer:
+def run_task(function: Callable[[Any], Any], task: Any, share: Share | None, folder: str, *, on_gpu: bool) -> Answer:
     """Run one task as a process of our own would, with paths relative to the client's folder.
 
     Errors are answers: Dask would log the task, which names people's files.
@@ -72,6 +73,6 @@ def run_task(function: Callable[[Any], Any], task: Any, folder: str, *, on_gpu: 
     with _ONE_AT_A_TIME, contextlib.chdir(folder):
         set_worker_gpu(0 if on_gpu else None)  # dask cuda worker lets each process see its own as number 0
         try:
-            return Answer(result=function(task))
+            return Answer(result=function(unpack(task, share)))
         except Exception as error:  # an answer carries whatever its task raised
             return Answer(error=error, trace=traceback.format_exc())
