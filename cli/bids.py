@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from thalgpu import __version__
 from thalgpu.cli._console import print_json, print_line, show_progress
 from thalgpu.cli._options import (
     INPUT,
@@ -60,6 +61,12 @@ def one_by_one(arguments: list[str]) -> list[str]:
     return spelled
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"thalgpu {__version__}")
+        raise typer.Exit
+
+
 def bids(
     context: typer.Context,
     bids_dir: Annotated[
@@ -109,6 +116,9 @@ def bids(
     dry_run: DryRunOption = False,
     verbose: VerboseOption = 0,
     log_json: LogJsonOption = False,
+    version: Annotated[
+        bool, option(RUNNING, "Print the version.", "--version", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """BIDS App: thalgpu gradients, participant by participant, then the group.
 
