@@ -5,6 +5,8 @@ import math
 import operator
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +17,8 @@ import pytest
 
 from thalgpu.cli import gradients as command
 from thalgpu.engine.cluster import dask_executor
+from thalgpu.engine.cluster.dask_worker import About, run_task, versions
+from thalgpu.engine.cluster.devices import set_worker_gpu, worker_gpu
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
 from thalgpu.engine.cluster.scheduler import Scheduler
@@ -136,6 +140,47 @@ def test_workers_that_do_not_see_the_output_folder_are_refused(run_all, monkeypa
     monkeypatch.setattr(dask_executor, "write_text", lambda path, text: None)
     with pytest.raises(ResourceError, match="does not see the output folder"):
         run_all(ROOTS)
+
+
+def test_workers_with_and_without_gpus_are_refused_together(scheduler, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+
+    def tell(client, function, *given, workers=(), **how):
+        gpus = ["one of NVIDIA's", None, None]
+        return {worker: About(versions(), True, gpu) for worker, gpu in zip(workers, gpus, strict=False)}
+
+    monkeypatch.setattr(distributed.Client, "run", tell)
+    with (
+        pytest.raises(ResourceError, match="--gpus 0"),
+        Workers(1, Interrupts(), scheduler=replace(scheduler, cpu_only=False), shared=tmp_path) as workers,
+    ):
+        list(workers.run(operator.call, ROOTS))
+
+
+@pytest.mark.parametrize(("on_gpu", "number"), [(True, 0), (False, None)])
+def test_worker_of_a_cluster_uses_the_gpu_that_it_sees_first(on_gpu, number, tmp_path):
+    try:
+        answer = run_task(operator.call, worker_gpu, None, str(tmp_path), on_gpu=on_gpu)
+    finally:
+        set_worker_gpu(None)
+    assert answer.result == number
+
+
+@pytest.mark.studies
+def test_killed_client_is_gone_on_with_to_the_same_bytes(thalgpu, cluster, inputs, in_process, same_bytes, tmp_path):
+    command = [str(word) for word in ("gradients", *inputs, "--out", tmp_path / "out", *cluster.options)]
+    program = "import sys; from thalgpu.cli.main import main; main(sys.argv[1:])"
+    client = subprocess.Popen([sys.executable, "-c", program, *command], stderr=subprocess.PIPE, text=True)
+    assert client.stderr is not None
+    for line in client.stderr:
+        if "[2/9]" in line:
+            client.kill()
+            break
+    client.communicate()
+    assert client.returncode == -signal.SIGKILL
+    done = thalgpu(*command)
+    assert done.exit_code == 0, done.err
+    same_bytes(tmp_path / "out", in_process)
 
 
 def test_client_with_certificates_of_another_cluster_is_refused(scheduler, tmp_path):

@@ -16,6 +16,7 @@ def test_two_shards_and_a_merge_are_one_run(thalgpu, other, same_bytes, tmp_path
     same_bytes(tmp_path / "out", whole)
 
 
+@pytest.mark.studies
 def test_three_workers_are_one_process(thalgpu, other, cluster, same_bytes, tmp_path):
     command, whole = other
     done = thalgpu(*command, "--out", tmp_path / "out", *cluster.options)

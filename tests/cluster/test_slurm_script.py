@@ -87,6 +87,7 @@ def test_array_runs_every_shard_and_then_the_merge(run_script, tmp_path):
     assert not (tmp_path / "hacked").exists()
 
 
+@pytest.mark.studies
 def test_dask_job_gives_the_bytes_of_one_process(run_script, test_options, tested_in_process, same_bytes, tmp_path):
     command = [str(word) for word in (*test_options, "--out", tmp_path / "out")]
     done = run_script(slurm_script(command, Job(cpus=2)))
