@@ -109,10 +109,15 @@ def _study(out: Path, progress: "Progress") -> Any:
     from thalgpu.cli._again import options_of
     from thalgpu.cli.study import read_request, study
     from thalgpu.engine.pipelines.study import run_study
+    from thalgpu.errors import InputError
 
-    document = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
-    settings, file = document["study"], document["test"]["file"]
-    given = ("--n-perm", settings["n_perm"], "--seed", settings["seed"])
+    path = out / "config.toml"
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        settings, file = document["study"], document["test"]["file"]
+        given = ("--n-perm", settings["n_perm"], "--seed", settings["seed"])
+    except (KeyError, TypeError) as error:
+        raise InputError(path, "does not name the study file", remedy="run thalgpu study on it again") from error
     return run_study(read_request(options_of(study, [file, "--out", out, *given, *HERE])), progress)
 
 

@@ -106,7 +106,7 @@ def prepare_bids(request: BidsRequest) -> BidsPrepared:
             input_type=request.input_type,
             only=request.only,
         )
-    gradients = replace(request.gradients, subjects=out / LIST, derivatives=None, input_type=None)
+    gradients = replace(request.gradients, subjects=out / LIST, derivatives=None, input_type=None, shard=None)
     prepared = prepare(gradients, found.subjects)
     prepared = replace(prepared, warnings=(*remarks, *prepared.warnings))
     excluded: dict[str, ThalgpuError] = dict(found.left_out)
