@@ -1,26 +1,18 @@
 """What is needed to repeat a crash, in a file that can be sent to strangers: no image, no folder, no host.
 
-Folders tell names of people, of hospitals and of studies, so that paths are cut to the file's name everywhere, in the
-traceback as in the options; content is told by its SHA-256.
+Paths are cut to the file's name everywhere, in the traceback as in the options; content is told by its SHA-256.
 """
 
 import platform
-import re
-import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-import thalgpu
 from thalgpu.engine.outputs.atomic import write_text
+from thalgpu.engine.outputs.folders import without_folders
 from thalgpu.engine.outputs.sidecars import software_versions
 from thalgpu.engine.pipelines.input_hashes import input_sha256
 from thalgpu.errors import InputError, ThalgpuError
-
-_CODE = (*(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")), Path(thalgpu.__file__).parents[1])
-"""Folders of programs: what is below them says which version of which line, and is kept."""
-
-_FOLDERS = re.compile(r"""(?<![\w./<])/(?:[^/\s"',:;=][^/\n"',:;=]*/)+""")
 
 
 def crash_report(out: Path, participant_id: str, error: Exception, files: Iterable[Path]) -> ThalgpuError:
@@ -47,13 +39,6 @@ def crash_report(out: Path, participant_id: str, error: Exception, files: Iterab
         return ThalgpuError("out of memory", where=str(path), remedy="use fewer --workers, or a larger machine")
     what = f"internal error: {type(error).__name__}: {error}"
     return ThalgpuError(what, where=str(path), remedy="please report it with this file")
-
-
-def without_folders(text: str) -> str:
-    """The text with every absolute path cut: below the folders of programs to what follows them, else to its name."""
-    for folder in map(str, _CODE):
-        text = text.replace(f"{folder}/", "")
-    return _FOLDERS.sub("", text)
 
 
 def _versions() -> dict[str, str]:
