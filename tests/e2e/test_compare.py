@@ -332,6 +332,7 @@ def test_thalami_of_grayordinates_are_compared(people, thalgpu, compare, tmp_pat
     np.testing.assert_allclose(values[1], found[f"contrasts/{PAIRS[0]}-component-2/stat"], rtol=2**-23)
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_a_killed_run_is_resumed_to_the_same_bytes(out, source, cohort, compare, tmp_path):
     command = ("compare", source, "--design", cohort / "participants.tsv", *TEST, "--out", tmp_path, "--workers", 2)
     process = subprocess.Popen(
@@ -351,6 +352,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(out, source, cohort, compare,
     assert digests(tmp_path) == digests(out)
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_a_signal_stops_between_blocks_and_a_later_run_goes_on(out, source, compare, tmp_path, monkeypatch):
     real = compare_pipeline.run_compare_task
 
@@ -380,6 +382,7 @@ def test_a_missing_record_is_an_error_or_left_out(source, compare, tmp_path):
     assert "subjects      11" in dropped.out
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 def test_a_damaged_record_is_named(source, compare, tmp_path):
     copy = shutil.copytree(source, tmp_path / "gradients")
     path = copy / "sub-05/func/sub-05_seg-thalamus_gradients.h5"

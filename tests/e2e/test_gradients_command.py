@@ -89,6 +89,7 @@ def test_second_run_verifies_and_computes_nothing(out, thalgpu, inputs):
     assert digests(out) == before
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 def test_damaged_record_is_computed_again_to_the_same_bytes(out, tmp_path, thalgpu, inputs):
     copy = shutil.copytree(out, tmp_path / "copy")
     record = copy / "sub-03/func/sub-03_seg-thalamus_gradients.h5"
@@ -118,6 +119,7 @@ def test_added_subject_is_the_only_one_computed_and_the_template_changes(tmp_pat
     assert after["group/gradients.h5"] != before["group/gradients.h5"]
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_resume_after_kill_gives_the_same_bytes(out, tmp_path, thalgpu, inputs):
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "thalgpu", "gradients", *map(str, inputs), "--out", str(folder), "--workers", "2"]
@@ -132,6 +134,7 @@ def test_resume_after_kill_gives_the_same_bytes(out, tmp_path, thalgpu, inputs):
     assert not list(folder.rglob("*.tmp"))
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_stops_in_order_and_the_run_goes_on_later(out, tmp_path, thalgpu, inputs, number, code):
     folder = tmp_path / "out"
@@ -149,6 +152,7 @@ def test_signal_stops_in_order_and_the_run_goes_on_later(out, tmp_path, thalgpu,
     assert digests(folder) == digests(out)
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 def test_one_bad_subject_is_named_and_the_others_finish(tmp_path, thalgpu, inputs, cohort):
     copy = shutil.copytree(cohort, tmp_path / "cohort")
     scan = next((copy / "sub-02" / "func").glob("*_bold.nii.gz"))
@@ -229,6 +233,7 @@ def test_a_folder_that_is_not_ours_is_refused_and_left_alone(tmp_path, thalgpu, 
     assert [path.name for path in tmp_path.iterdir()] == ["dataset_description.json"]
 
 
+@pytest.mark.fault("damaged or hostile HDF5 record")
 @pytest.mark.parametrize("ending", ["nii.gz", "json"])
 @pytest.mark.parametrize("stem", ["group/seg-thalamus_desc-template", "sub-01/func/sub-01_seg-thalamus"])
 def test_damaged_map_or_sidecar_is_repaired(out, tmp_path, thalgpu, inputs, stem, ending):

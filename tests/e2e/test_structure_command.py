@@ -200,6 +200,7 @@ def test_a_second_run_verifies_and_changes_nothing(out, thalgpu, arguments, tmp_
     assert digests(tmp_path / "again") == digests(out)
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(out, thalgpu, arguments, tmp_path):
     killer = (
         "import os, signal, sys\n"
@@ -223,6 +224,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(out, thalgpu, arguments
     assert digests(tmp_path / "out") == digests(out)
 
 
+@pytest.mark.fault("damaged FreeSurfer, FIRST or table file")
 def test_one_bad_subject_is_named_and_the_others_go_on(thalgpu, people, tmp_path):
     root, _ = people
     shutil.copytree(root / "first", tmp_path / "first")

@@ -1,5 +1,6 @@
 """Whatever bytes come as a table or a design: an answer, or an error with the file's name."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from thalgpu.engine.inputs.design_table import DesignTable, read_design_table
 from thalgpu.engine.inputs.fsl_design import design_from_files, read_blocks
 from thalgpu.errors import InputError, NumericsError
 
+N_EXAMPLES = int(os.environ.get("THALGPU_FUZZ", "100"))
 pytestmark = pytest.mark.fault("damaged design, contrasts or participants")
 
 MAT = b"/NumWaves 2\n/NumPoints 4\n/Matrix\n1 0\n1 0\n0 1\n0 1\n"
@@ -44,7 +46,7 @@ def outcome(read: Callable[..., T], *paths: Path) -> T | InputError | NumericsEr
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(st.one_of(damaged(MAT), st.binary(max_size=80)))
 def test_a_damaged_design_is_read_whole_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +61,7 @@ def test_a_damaged_design_is_read_whole_or_refused(content: bytes) -> None:
         assert isinstance(blocks, InputError) or blocks.dtype == np.int64
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(st.one_of(damaged(TSV), st.binary(max_size=80)))
 def test_a_damaged_table_is_read_whole_or_refused(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

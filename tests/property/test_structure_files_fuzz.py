@@ -1,5 +1,6 @@
 """Whatever bytes come as stats, table, mesh, surface or list: a sound answer, or an error with the file's name."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from thalgpu.engine.inputs.thalamus_labels import read_thalamus_labels
 from thalgpu.engine.inputs.thickness_maps import read_s1_parcels, read_thickness_map
 from thalgpu.errors import InputError, ThalgpuWarning
 
+N_EXAMPLES = int(os.environ.get("THALGPU_FUZZ", "100"))
 pytestmark = pytest.mark.fault("damaged FreeSurfer, FIRST or table file")
 
 T = TypeVar("T")
@@ -106,7 +108,7 @@ def outcome(read: Callable[[Path], T], name: str, content: bytes) -> T | None:
     return None
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(damaged(ASEG))
 def test_damaged_volumes_are_credible_or_refused(content: bytes) -> None:
     def read(path: Path) -> list[float]:
@@ -117,7 +119,7 @@ def test_damaged_volumes_are_credible_or_refused(content: bytes) -> None:
     assert found is None or (np.isfinite(found).all() and min(found) > 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(damaged(APARC), damaged(NUCLEI))
 def test_damaged_thickness_and_nuclei_are_credible_or_refused(aparc: bytes, nuclei: bytes) -> None:
     areas = outcome(lambda path: s1_stats(read_stats(path), "aparc"), "lh.aparc.stats", aparc)
@@ -126,7 +128,7 @@ def test_damaged_thickness_and_nuclei_are_credible_or_refused(aparc: bytes, nucl
     assert volumes is None or (np.isfinite([*volumes[0].values()]).all() and min(volumes[0].values()) >= 0)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(damaged(TABLE))
 def test_a_damaged_table_is_credible_or_refused(content: bytes) -> None:
     def read(path: Path) -> list[float]:
@@ -139,7 +141,7 @@ def test_a_damaged_table_is_credible_or_refused(content: bytes) -> None:
     assert found is None or (np.isfinite(found).all() and min(found) > 0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(st.one_of(damaged(VTK), damaged(BINARY_VTK)), damaged(SURFACE))
 def test_a_damaged_mesh_is_whole_or_refused(vtk: bytes, surface: bytes) -> None:
     for mesh in (outcome(read_triangles, "mesh.vtk", vtk), outcome(read_surface, "lh.white", surface)):
@@ -148,7 +150,7 @@ def test_a_damaged_mesh_is_whole_or_refused(vtk: bytes, surface: bytes) -> None:
             assert 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.coordinates)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(damaged(CURV), damaged(ANNOT), damaged(LABEL))
 def test_damaged_surface_values_are_whole_or_refused(curv: bytes, annot: bytes, label: bytes) -> None:
     morph = outcome(read_morph, "lh.thickness", curv)
@@ -160,7 +162,7 @@ def test_damaged_surface_values_are_whole_or_refused(curv: bytes, annot: bytes, 
     assert vertices is None or (0 <= vertices[0].min() <= vertices[0].max() < 12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(damaged(MGH), damaged(NIFTI), damaged(GIFTI))
 def test_damaged_images_are_whole_or_refused(mgh: bytes, nifti: bytes, gifti: bytes) -> None:
     for name, content in (("aseg.mgh", mgh), ("aseg.nii", nifti)):
@@ -173,7 +175,7 @@ def test_damaged_images_are_whole_or_refused(mgh: bytes, nifti: bytes, gifti: by
 
 
 @pytest.mark.filterwarnings(f"ignore::{ThalgpuWarning.__module__}.{ThalgpuWarning.__qualname__}")
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=N_EXAMPLES, deadline=None)
 @given(st.one_of(damaged(LIST), damaged(b"sub-01\n0012\n# x\n"), st.binary(max_size=40)))
 def test_a_damaged_list_is_read_whole_or_refused(content: bytes) -> None:
     subjects = outcome(lambda path: read_structure_list(path, tables=True), "list", content)

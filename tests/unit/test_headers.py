@@ -62,6 +62,7 @@ def test_an_absent_repetition_time_is_none(tmp_path, stored, unit):
     assert read_header(volume(tmp_path / "x.nii", (2, 2, 2, 12), stored, unit)).tr is None
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 @pytest.mark.parametrize("tr", [None, 0, 2000, 1e-4, float("nan")])
 def test_an_absent_or_incredible_repetition_time_is_refused_and_tr_named_as_remedy(tr):
     with pytest.raises(InputError, match="--tr"):
@@ -73,11 +74,13 @@ def test_a_given_repetition_time_overrides_the_header():
     assert repetition_time(Path("x.nii"), 2.0, 0.8) == 0.8
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_a_single_volume_is_refused(tmp_path):
     with pytest.raises(InputError, match="3-D volume"):
         read_header(volume(tmp_path / "x.nii", (3, 4, 5)))
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_too_few_volumes_are_refused(tmp_path):
     with pytest.raises(InputError, match="9 volumes"):
         read_header(volume(tmp_path / "x.nii", (3, 4, 5, 9)))
@@ -95,6 +98,7 @@ def test_a_series_that_is_not_in_seconds_has_no_repetition_time(tmp_path):
     assert read_header(dtseries(tmp_path / "x.dtseries.nii", unit="HERTZ")).tr is None
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_a_cifti_of_scalars_is_no_time_series(tmp_path):
     Cifti2Image(np.zeros((12, 8), "f4"), (ScalarAxis([str(i) for i in range(12)]), brain_models())).to_filename(
         tmp_path / "x.dscalar.nii"
@@ -109,6 +113,7 @@ def test_a_surface_pair_gives_both_counts(tmp_path):
     assert (header.grid, header.n_timepoints, header.tr) == (SurfaceGrid(7, 6), 12, None)
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_surfaces_of_different_length_are_refused(tmp_path):
     pair = func_gii(tmp_path / "l.func.gii", 7), func_gii(tmp_path / "r.func.gii", 6, n=13)
     with pytest.raises(InputError, match="13 volumes"):
@@ -128,6 +133,7 @@ def test_grids_agree_within_a_thousandth_of_a_millimetre():
 ROTATED = np.array([[1.6, -1.2, 0, -8], [1.2, 1.6, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 @pytest.mark.parametrize(
     ("shape", "affine", "words"),
     [

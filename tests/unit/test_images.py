@@ -97,6 +97,7 @@ def test_a_surface_in_one_array_of_all_volumes_is_read(tmp_path, rng):
     np.testing.assert_array_equal(extract(run, (region(SurfaceGrid(7, 7), [2, 9]),)).series[0], values[:, [2, 2]])
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_another_shape_or_affine_is_an_error_that_names_both(tmp_path):
     run = Run(bold(tmp_path / "x.nii", np.ones((*SHAPE, N), "f4")))
     for grid in (volume_grid((4, 5, 7), AFFINE), volume_grid(SHAPE, AFFINE + 0.01)):
@@ -113,6 +114,7 @@ def test_trailing_axes_of_length_one_are_no_dimensions(tmp_path, rng):
     np.testing.assert_array_equal(found.series[0][:, 0], values.reshape(-1, N)[7])
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_another_cifti_axis_is_an_error(tmp_path):
     axes = [BrainModelAxis.from_surface(np.arange(9), n, name="CIFTI_STRUCTURE_CORTEX_LEFT") for n in (9, 10)]
     grids = []
@@ -124,6 +126,7 @@ def test_another_cifti_axis_is_an_error(tmp_path):
         extract(Run(tmp_path / "0.dtseries.nii"), (region(grids[1], [0]),))
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
@@ -165,6 +168,7 @@ def test_a_surface_region_without_surfaces_is_an_error(tmp_path):
         extract(run, (region(SurfaceGrid(7, 6), [0]),))
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_surfaces_of_another_length_than_the_volume_are_an_error(tmp_path):
     pair = (
         func_gii(tmp_path / "l.func.gii", np.ones((13, 7), "f4")),
@@ -175,6 +179,7 @@ def test_surfaces_of_another_length_than_the_volume_are_an_error(tmp_path):
         extract(run, (region(SurfaceGrid(7, 7), [0]),))
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 @pytest.mark.parametrize(
     ("attack", "what"),
     [

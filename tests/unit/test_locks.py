@@ -34,6 +34,7 @@ def hold_elsewhere(out: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_a_second_run_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
     with hold_elsewhere(tmp_path) as holder:
         with pytest.raises(ResourceError, match=rf"another run .* process {holder.pid} on "), hold(tmp_path):
@@ -41,6 +42,7 @@ def test_a_second_run_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -
         holder.kill()
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     with hold_elsewhere(tmp_path) as holder:
         holder.kill()
@@ -62,6 +64,7 @@ def test_the_folder_is_made_and_the_lock_file_left_empty(tmp_path: Path) -> None
     assert (tmp_path / "new" / "out" / LOCK_NAME).read_bytes() == b""
 
 
+@pytest.mark.fault("link or path that leads out of the folder")
 def test_a_linked_lock_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
     (tmp_path / LOCK_NAME).symlink_to(tmp_path / "precious")

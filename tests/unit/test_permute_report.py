@@ -183,6 +183,7 @@ def test_more_peaks_than_fit_are_counted():
     assert "12 more" in html
 
 
+@pytest.mark.fault("markup in a name")
 def test_every_text_is_escaped():
     contrast = Contrast(EVIL, "c1", A_MINUS_B.weights, "t")
     one = contrast_page(contrast, 2, names=(EVIL, EVIL), part=EVIL, peak_columns=(EVIL,), peaks=((EVIL,),))

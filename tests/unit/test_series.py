@@ -92,6 +92,7 @@ def test_a_parcel_is_the_mean_of_its_elements_before_cleaning(tmp_path, values):
     np.testing.assert_allclose(found.target, standardised(oracle), atol=1e-4)  # the mean of 1000 is kept as float32
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 @pytest.mark.parametrize("value", [np.nan, np.inf, 5.0, 0.0])
 def test_elements_without_a_finite_varying_signal_are_masked_in_every_run(tmp_path, values, value):
     spoiled = values.copy()
@@ -104,6 +105,7 @@ def test_elements_without_a_finite_varying_signal_are_masked_in_every_run(tmp_pa
     assert np.isfinite(found.seed).all()
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_one_nan_in_one_volume_masks_the_voxel(tmp_path, values):
     values[0, 0, 3, 17] = np.nan
     found = load(bold(tmp_path / "a.nii", values))
@@ -126,6 +128,7 @@ def test_a_parcel_with_too_few_covered_elements_is_not_covered(tmp_path, values)
     assert found.target_covered.tolist() == [False, True, True, True, True]
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_too_little_coverage_is_an_error_with_the_numbers(tmp_path, values):
     values.reshape(-1, N)[:3] = 0
     run = bold(tmp_path / "a.nii", values)
@@ -134,6 +137,7 @@ def test_too_little_coverage_is_an_error_with_the_numbers(tmp_path, values):
     assert load(run, coverage=0.7).seed_covered.sum() == 7
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_no_coverage_at_all_is_an_error_whatever_is_asked(tmp_path, values):
     values[...] = 7
     with pytest.raises(InputError, match="only 0 of 10"):
@@ -170,6 +174,7 @@ def test_confounds_are_removed(tmp_path, values, rng):
     assert np.abs(found.seed.T @ standardised(nuisance)).max() / N < 1e-6
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_a_voxel_wholly_explained_by_confounds_is_not_covered(tmp_path, values):
     ramp = np.arange(N, dtype="f4")
     values.reshape(-1, N)[6] = ramp
@@ -178,6 +183,7 @@ def test_a_voxel_wholly_explained_by_confounds_is_not_covered(tmp_path, values):
     assert (found.seed[:, 6] == 0).all()
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_confounds_of_another_length_are_an_error(tmp_path, values):
     run = replace(bold(tmp_path / "a.nii", values), confounds=table(tmp_path / "c.tsv", csf=np.arange(59.0)))
     with pytest.raises(InputError, match="59 rows where a"):
@@ -220,11 +226,13 @@ def test_scrubbing_without_displacement_is_an_error_that_names_the_table(tmp_pat
         )
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_runs_of_different_repetition_time_are_an_error(tmp_path, values):
     with pytest.raises(InputError, match=r"1\.5 s differs from 2 s of a\.nii"):
         load(bold(tmp_path / "a.nii", values), bold(tmp_path / "b.nii", values, tr=1.5))
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_a_missing_repetition_time_is_an_error_of_filters_unless_it_is_given(tmp_path, values):
     run = bold(tmp_path / "a.nii", values, tr=0)
     with pytest.raises(InputError, match=r"missing or 0 .* --tr"):
@@ -244,6 +252,7 @@ def test_a_given_repetition_time_must_be_credible_even_where_no_filter_needs_it(
         load(bold(tmp_path / "a.nii", values), cleaning=CleaningOptions(detrend=False, tr=tr))
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_nan_in_one_volume_is_named_with_the_volume_and_what_to_do(tmp_path, values):
     values[..., 16] = np.nan
     run = bold(tmp_path / "a.nii", values)
@@ -265,6 +274,7 @@ def test_nan_outside_the_field_of_view_points_to_registration(tmp_path, values):
         load(bold(tmp_path / "a.nii", values))
 
 
+@pytest.mark.fault("NaN, empty, constant or uncovered values")
 def test_values_beyond_float32_point_to_the_scaling_of_the_header(tmp_path, rng):
     image = nib.Nifti1Image(rng.integers(100, 200, (*SHAPE, N)).astype("i2"), AFFINE)
     image.header.set_slope_inter(1e38, 0)
@@ -274,6 +284,7 @@ def test_values_beyond_float32_point_to_the_scaling_of_the_header(tmp_path, rng)
         load(Run(tmp_path / "a.nii"))
 
 
+@pytest.mark.fault("wrong dimensions, grid, units or repetition time")
 def test_a_run_on_another_grid_is_an_error(tmp_path, values, rng):
     other = rng.normal(size=(4, 4, 5, N)).astype("f4")
     with pytest.raises(InputError, match=r"b\.nii"):

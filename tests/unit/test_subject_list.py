@@ -115,6 +115,7 @@ def test_confounds_and_segmentation_beside_a_scan_are_found(touch: Write, listin
     assert (subject.runs[0].session, subject.runs[0].run) == ("pre", "2")
 
 
+@pytest.mark.fault("hostile subject list")
 def test_one_subject_twice_in_a_list_of_paths_points_to_the_table(touch: Write, listing: Write) -> None:
     touch("sub-01_run-1_bold.nii.gz", "sub-01_run-2_bold.nii.gz")
     with pytest.raises(
@@ -219,6 +220,7 @@ def test_several_sessions_are_joined_with_a_warning(touch: Write, listing: Write
         assert len(read_subject_list(path)[0].runs) == 2
 
 
+@pytest.mark.fault("hostile subject list")
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -56,6 +56,7 @@ def test_task_that_raises_is_an_outcome_and_the_others_finish(n_workers):
     assert (found[0].result, found[2].result) == (1.0, 2.0)
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_only_the_task_that_kills_its_worker_is_lost(tmp_path):
     tasks = [partial(time.sleep, 0.3), poison(tmp_path / "deaths"), *ROOTS]
     found = run_all(tasks, 2)
@@ -65,6 +66,7 @@ def test_only_the_task_that_kills_its_worker_is_lost(tmp_path):
     assert (tmp_path / "deaths").read_text().count("x") == 2, "once beside others, once alone"
 
 
+@pytest.mark.fault("poison subject, worker out of memory")
 def test_innocent_that_ran_beside_a_death_is_run_again(tmp_path):
     seen, deaths = tmp_path / "starts", tmp_path / "deaths"
     seen.touch()
@@ -102,6 +104,7 @@ def test_nothing_new_starts_after_an_interrupt(n_workers):
     assert 1 <= len(found) <= 1 + n_workers, "those in flight may finish"
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_tasks_that_outlast_the_grace_are_ended(monkeypatch):
     monkeypatch.setattr(executor, "GRACE_SECONDS", 0.1)
     stop, began = Interrupts(), time.monotonic()
@@ -212,6 +215,7 @@ def is_running(pid):
     return state != "Z"
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")
 def test_workers_do_not_outlive_a_killed_parent(parent):
     process, workers = parent
@@ -219,6 +223,7 @@ def test_workers_do_not_outlive_a_killed_parent(parent):
     until(lambda: not any(map(is_running, workers)), seconds=10)
 
 
+@pytest.mark.fault("SIGINT or SIGTERM")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")
 def test_second_signal_ends_a_run_and_its_workers_at_once(parent):
     process, workers = parent
