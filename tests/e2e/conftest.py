@@ -66,13 +66,22 @@ def folders(tmp_path_factory: pytest.TempPathFactory, thalgpu: Callable[..., Fin
         "structure": ["--subjects", "cohort/list.tsv", "--participants", "cohort/participants.tsv"],
         "permute": ["gradients", *few, "--formula", "group", "--contrast", "patients - controls"],
         "compare": ["gradients", *few, "--path", "direct"],
+        "study": ["cohort/small.toml", "--n-perm", 20],
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         people = ["--subjects", 6, "--groups", "patients,controls"]
         done = thalgpu("simulate", "cohort", "--study", *people, "--timepoints", 100)
         assert done.exit_code == 0, done.err
+        _write_small_study(place / "cohort")
         for command, arguments in commands.items():
             done = thalgpu(command, *arguments, "--out", command, "--workers", 1)
             assert done.exit_code == 0, done.err
     return place
+
+
+def _write_small_study(cohort: Path) -> None:
+    """The cohort's study with one arm, and without covariates, of which six people are too few."""
+    text = (cohort / "study.toml").read_text()
+    text = text[: text.index("[clinical]")].replace('covariates = ["age", "sex"]', "covariates = []")
+    (cohort / "small.toml").write_text(f"{text}[arms.volumes]\n")

@@ -23,7 +23,7 @@ def errors_of(folder):
 pytestmark = pytest.mark.skipif(VALIDATOR is None, reason="the BIDS validator (bids-validator-deno) is not installed")
 
 
-@pytest.mark.parametrize("command", ["gradients", "connectivity", "structure", "permute", "compare"])
+@pytest.mark.parametrize("command", ["gradients", "connectivity", "structure", "permute", "compare", "study"])
 def test_folder_is_a_valid_derivative(folders, command):
     assert errors_of(folders / command) == []
 
