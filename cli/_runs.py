@@ -7,6 +7,7 @@ from thalgpu.cli._console import print_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from thalgpu.engine.cluster.scheduler import Scheduler
     from thalgpu.engine.config import CleaningOptions
 
 
@@ -20,6 +21,14 @@ class Concerns(Protocol):
     @property
     def rejected(self) -> "Mapping[str, Exception]":
         """Participant id → why it cannot be used."""
+
+
+class OnScheduler(Protocol):
+    """A request whose tasks may go to a Dask cluster."""
+
+    @property
+    def scheduler(self) -> "Scheduler | None":
+        """Which, or None for this machine."""
 
 
 class Result(Protocol):
@@ -48,6 +57,12 @@ def read_cleaning(values: dict[str, Any]) -> "CleaningOptions":
 def names_of(options: type) -> list[str]:
     """The fields of a dataclass of options."""
     return list(get_type_hints(options))
+
+
+def print_scheduler(request: "OnScheduler") -> None:
+    """Who does the work, if it is not this machine, for which the plan is made."""
+    if request.scheduler is not None:
+        print_line(f"scheduler   {request.scheduler.place}: its workers do the work, one task each at a time")
 
 
 def print_concerns(prepared: Concerns) -> None:

@@ -24,6 +24,7 @@ from thalgpu.cli._options import (
     option,
     plain,
 )
+from thalgpu.cli._runs import print_scheduler
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.compare import CompareResult
@@ -93,6 +94,7 @@ def compare(
     request = read_request(context.params)
     prepared = prepare_compare(request)
     _print_plan(request, prepared)
+    print_scheduler(request)
     if dry_run:
         return
     with show_progress(as_json=log_json) as progress:

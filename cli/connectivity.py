@@ -38,7 +38,7 @@ from thalgpu.cli._options import (
     option,
     plain,
 )
-from thalgpu.cli._runs import exit_code, names_of, print_concerns, print_failures, read_cleaning
+from thalgpu.cli._runs import exit_code, names_of, print_concerns, print_failures, print_scheduler, read_cleaning
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.connectivity import ConnectivityResult
@@ -106,6 +106,7 @@ def connectivity(
     request = read_request(context.params)
     prepared = prepare_connectivity(request)
     _print_plan(request, prepared, verbose=verbose)
+    print_scheduler(request)
     if dry_run:
         print_concerns(prepared)
         return

@@ -47,7 +47,7 @@ from thalgpu.cli._options import (
     option,
     plain,
 )
-from thalgpu.cli._runs import exit_code, names_of, print_concerns, print_failures, read_cleaning
+from thalgpu.cli._runs import exit_code, names_of, print_concerns, print_failures, print_scheduler, read_cleaning
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.gradients import GradientsResult
@@ -143,6 +143,7 @@ def gradients(
     request = read_request(context.params)
     prepared = prepare(request)
     print_plan(request, prepared, verbose=verbose)
+    print_scheduler(request)
     if dry_run:
         print_concerns(prepared)
         return

@@ -28,6 +28,7 @@ from thalgpu.cli._options import (
     option,
     plain,
 )
+from thalgpu.cli._runs import print_scheduler
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.permute import PermuteResult
@@ -153,6 +154,7 @@ def permute(
     request = read_request(context.params)
     prepared = prepare_permute(request)
     _print_plan(request, prepared, verbose=verbose)
+    print_scheduler(request)
     if dry_run:
         check_run(request, prepared)
         return

@@ -21,6 +21,7 @@ from thalgpu.cli._options import (
     option,
     plain,
 )
+from thalgpu.cli._runs import print_scheduler
 
 if TYPE_CHECKING:
     from thalgpu.engine.outputs.structure_names import Measure
@@ -114,6 +115,7 @@ def structure(
     request = read_request(context.params)
     prepared = prepare_structure(request)
     _print_plan(request, prepared, verbose=verbose)
+    print_scheduler(request)
     if dry_run:
         _print_concerns(prepared)
         return

@@ -1,7 +1,7 @@
 """What a Dask worker is asked: who it is, and to run a task. Nothing here imports Dask."""
 
 import contextlib
-import importlib
+import importlib.metadata
 import platform
 import threading
 import traceback
@@ -17,7 +17,7 @@ from thalgpu.engine.machine import find_gpus
 
 _ONE_AT_A_TIME = threading.Lock()  # working folder, BLAS threads and warnings are the whole process's
 
-_SAME = ("numpy", "scipy", "nibabel", "h5py")
+_SAME = ("numpy", "scipy", "numba", "nibabel", "h5py")
 """Packages whose versions may show in the bits of results."""
 
 
@@ -49,7 +49,7 @@ class About:
 def versions() -> dict[str, str]:
     """Of whatever must be the same on both sides."""
     found = {"Python": ".".join(platform.python_version_tuple()[:2]), "thalgpu": __version__}
-    return found | {name: str(importlib.import_module(name).__version__) for name in _SAME}
+    return found | {name: importlib.metadata.version(name) for name in _SAME}
 
 
 def about_worker(folder: str, token: str, secret: str, *, ask_gpu: bool) -> About:

@@ -62,16 +62,19 @@ def test_share_that_is_none_is_refused(text):
         Shard.parse(text)
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_same_shard_twice_at_a_time_is_refused(tmp_path):
     with hold(tmp_path, "1-of-2"), pytest.raises(ResourceError, match="another run"), hold(tmp_path, "1-of-2"):
         pytest.fail("twice")
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_whole_run_waits_for_its_shards(tmp_path):
     with hold(tmp_path, "2-of-3"), pytest.raises(ResourceError, match="shard 2-of-3, process"), hold(tmp_path):
         pytest.fail("beside a shard")
 
 
+@pytest.mark.fault("two runs in one folder")
 def test_shard_beside_a_whole_run_is_refused(tmp_path):
     with hold(tmp_path), pytest.raises(ResourceError, match="another run"), hold(tmp_path, "1-of-2"):
         pytest.fail("beside a whole run")
