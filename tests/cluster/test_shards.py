@@ -1,5 +1,8 @@
 """Jobs that share a run: the same bytes once they are merged, no task twice, no two of one kind at a time."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from thalgpu.engine.cluster.shards import Shard
@@ -7,29 +10,53 @@ from thalgpu.engine.outputs.locks import hold
 from thalgpu.errors import ResourceError, UsageError
 
 
-def test_two_shards_of_gradients_and_a_merge_are_one_run(thalgpu, inputs, in_process, same_bytes, tmp_path):
-    command = ["gradients", *inputs, "--out", tmp_path, "--workers", 1, "--gpus", 0]
-    first = thalgpu(*command, "--shard", "1/2")
-    assert first.exit_code == 0, first.err
-    assert "shard 1/2: 5 of its 5 subjects done, 9 in all" in first.out
-    assert not (tmp_path / "group").exists()
-    with hold(tmp_path, "1-of-2"):  # as if the first were still at work
-        assert thalgpu(*command, "--shard", "2/2").exit_code == 0
-    assert thalgpu(*command).exit_code == 0
-    same_bytes(tmp_path, in_process)
+@dataclass(frozen=True)
+class Merged:
+    """A folder that two shards and a merge have filled, and how that went."""
+
+    out: Path
+    said: list[str]
+    between: dict[Path, int]
+    """Files before the merge, and when they were written."""
 
 
-def test_merging_run_finds_every_record_of_the_shards(thalgpu, inputs, tmp_path):
-    command = ["gradients", *inputs, "--out", tmp_path, "--workers", 1, "--gpus", 0]
-    for shard in ("1/2", "2/2"):
-        thalgpu(*command, "--shard", shard)
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sub-*/func/*_gradients.h5")}
-    assert len(written) == 9
-    hashes = list((tmp_path / "logs").glob("input-hashes*.json"))
-    assert len(hashes) == 2
-    assert "(9 verified" in thalgpu(*command).out
-    assert {path: path.stat().st_mtime_ns for path in written} == written
-    assert [path.name for path in (tmp_path / "logs").glob("input-hashes*")] == ["input-hashes.json"]
+@pytest.fixture(scope="module")
+def merged(thalgpu, inputs, tmp_path_factory):
+    out = tmp_path_factory.mktemp("shards") / "out"
+    command = ["gradients", *inputs, "--out", out, "--workers", 1, "--gpus", 0]
+    said = [thalgpu(*command, "--shard", "1/2").out]
+    with hold(out, "1-of-2"):  # as if the first were still at work
+        said.append(thalgpu(*command, "--shard", "2/2").out)
+    between = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    done = thalgpu(*command)
+    assert done.exit_code == 0, done.err
+    return Merged(out, [*said, done.out], between)
+
+
+def test_two_shards_of_gradients_and_a_merge_are_one_run(merged, in_process, same_bytes):
+    same_bytes(merged.out, in_process)
+
+
+def test_shard_says_what_it_has_done_and_what_is_next(merged):
+    assert "shard 1/2: 5 of its 5 subjects done, 9 in all" in merged.said[0]
+    assert "shard 2/2: 4 of its 4 subjects done" in merged.said[1]
+    assert "run the same command without --shard" in merged.said[1]
+
+
+def test_shards_write_records_and_nothing_of_the_group(merged):
+    assert not {"group", "report.html"} & {path.relative_to(merged.out).parts[0] for path in merged.between}
+
+
+def test_merging_run_finds_every_record_of_the_shards(merged):
+    assert "(9 verified" in merged.said[2]
+    records = [path for path in merged.between if path.name.endswith("_gradients.h5")]
+    assert len(records) == 9
+    assert [path for path in records if path.stat().st_mtime_ns != merged.between[path]] == []
+
+
+def test_merging_run_puts_together_what_shards_know_of_inputs(merged):
+    assert len([path for path in merged.between if path.name.startswith("input-hashes")]) == 2
+    assert [path.name for path in (merged.out / "logs").glob("input-hashes*")] == ["input-hashes.json"]
 
 
 def test_two_shards_of_a_test_and_a_merge_are_one_run(thalgpu, test_options, tested_in_process, same_bytes, tmp_path):
