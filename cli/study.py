@@ -111,6 +111,8 @@ def _print_plan(request: "StudyRequest", prepared: "StudyPrepared") -> None:
         print_line(line)
     for participant, reason in people.excluded.items():
         print_line(f"left out: sub-{participant}: {reason}")
+    for remark in people.remarks:
+        print_line(f"warning: {remark}")
     for name, command in prepared.commands.items():
         for remark in command.warnings:
             print_line(f"warning: {name}: {remark}")

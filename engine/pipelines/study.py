@@ -16,11 +16,26 @@ from thalgpu.engine.outputs.locks import check_is_ours, hold
 from thalgpu.engine.pipelines.compare import CompareResult, run_compare
 from thalgpu.engine.pipelines.compare_request import CompareRequest
 from thalgpu.engine.pipelines.permute import run_permute
-from thalgpu.engine.pipelines.permute_prepare import prepare_permute
-from thalgpu.engine.pipelines.study_clinical import Clinical, clinical_of, patient_groups, patients_of
+from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
+from thalgpu.engine.pipelines.study_clinical import (
+    Clinical,
+    alike_in,
+    alike_words,
+    check_clinical,
+    clinical_of,
+    patient_groups,
+    patients_of,
+)
 from thalgpu.engine.pipelines.study_folder import claim_study, write_study_files
 from thalgpu.engine.pipelines.study_measures import Measured, measure, named, prepare_measures
-from thalgpu.engine.pipelines.study_people import People, read_people, with_measures, write_design, write_excluded
+from thalgpu.engine.pipelines.study_people import (
+    People,
+    read_people,
+    with_inputs,
+    with_measures,
+    write_design,
+    write_excluded,
+)
 from thalgpu.engine.pipelines.study_request import StudyRequest, n_perm_of, out_folder, seed_of
 from thalgpu.engine.pipelines.study_results import Tested, join, result_rows, write_rows
 from thalgpu.engine.pipelines.study_summaries import Summary, summaries, write_summaries
@@ -29,11 +44,14 @@ from thalgpu.engine.pipelines.study_tests import (
     adjusted_tests,
     arm_tests,
     check_design,
+    check_permutations,
     check_seeds,
     check_shared,
+    contrasts_among,
 )
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.report.study_page import ResultRow
+from thalgpu.errors import InputError, NumericsError
 
 
 @dataclass(frozen=True)
@@ -104,14 +122,31 @@ def prepare_study(request: StudyRequest) -> StudyPrepared:
     """
     study = read_study_file(request.file)
     people = read_people(study)
-    check_design(study, people)
+    check_permutations(request, study, check_design(study, people, people.covariates))
     patient_groups(study, people)
+    check_clinical(study, people)
     out = out_folder(request, study)
     check_is_ours(out)
     commands = prepare_measures(request, study)
     if "connectivity" in commands:
-        check_seeds(study, commands["connectivity"].seeds.names)
-    return StudyPrepared(study, people, commands, out)
+        connectivity = commands["connectivity"]
+        check_seeds(study, connectivity.seeds.names, writes_maps=connectivity.writes_maps)
+    there = _with_inputs(study, people, commands)
+    if there.ids != people.ids:
+        check_design(study, there, there.covariates)
+        check_clinical(study, there)
+    return StudyPrepared(study, there, commands, out)
+
+
+def _with_inputs(study: StudyFile, people: People, commands: Mapping[str, Any]) -> People:
+    usable = {
+        name: {one.participant_id for one in command.subjects} - set(command.rejected)
+        for name, command in commands.items()
+    }
+    rejected = {
+        one: f"{name}: {error}" for name, command in commands.items() for one, error in command.rejected.items()
+    }
+    return with_inputs(people, study.study["subjects"], usable, rejected)
 
 
 def run_study(
@@ -166,7 +201,7 @@ class _Run:
         if result.interrupted is not None:
             return
         result.people = with_measures(self.prepared.people, result.measured.who, result.measured.failures)
-        result.warnings += result.measured.warnings
+        result.warnings += [*result.people.remarks, *result.measured.warnings]
         self._design("design.tsv", result.people)
         write_excluded(self.out / "excluded.tsv", result.people)
 
@@ -190,15 +225,16 @@ class _Run:
             design=self.out / "design.tsv",
             folder=self.out / "tests",
         )
-        result.tested, permutations = self._permute(tests, "")
+        result.tested, permutations = self._permute(tests, [prepare_permute(test.request) for test in tests], "")
         if result.interrupted is None and permutations is not None:
             result.permutations = permutations.description
             result.joined = join(result.tested, permutations.fingerprint)
             result.rows = result_rows(result.tested, result.joined)
 
-    def _permute(self, tests: Sequence[ArmTest], words: str) -> tuple[list[Tested], PermutationSet | None]:
+    def _permute(
+        self, tests: Sequence[ArmTest], ready: Sequence[PermutePrepared], words: str
+    ) -> tuple[list[Tested], PermutationSet | None]:
         """Run tests that share one permutation set; None without tests."""
-        ready = [prepare_permute(test.request) for test in tests]
         shared = check_shared([test.request.out.name for test in tests], [one.problem.permutations for one in ready])
         tested: list[Tested] = []
         for test, prepared in zip(tests, ready, strict=True):
@@ -216,20 +252,33 @@ class _Run:
         """The arms once more among patients, severity being a covariate."""
         if self._score is None or not self.result.tested:
             return
-        people = self.result.people
-        patients = patients_of(self.study, people, with_score=self._score)
-        tests = adjusted_tests(
-            [each.test for each in self.result.tested],
-            people,
-            patients,
-            self._score,
-            design=self._design("design_patients.tsv", patients),
-            folder=self.out / "tests-adjusted",
-        )
-        self.result.adjusted, permutations = self._permute(tests, f", adjusted for {self._score}")
+        try:
+            tests, ready = self._adjusted(self._score)
+        except (InputError, NumericsError) as error:  # too few are left for it: no reason to lose everything else
+            self.result.warnings.append(f"not tested once more with {self._score}: {error}")
+            return
+        self.result.adjusted, permutations = self._permute(tests, ready, f", adjusted for {self._score}")
         if self.result.interrupted is None and permutations is not None:
             joined = join(self.result.adjusted, permutations.fingerprint)
             self.result.adjusted_rows = result_rows(self.result.adjusted, joined)
+
+    def _adjusted(self, score: str) -> tuple[list[ArmTest], list[PermutePrepared]]:
+        people = self.result.people
+        patients = patients_of(self.study, people, with_score=score)
+        alike = alike_in(patients, patients.ids)
+        tests = adjusted_tests(
+            [each.test for each in self.result.tested],
+            contrasts_among(self.study, people, patients.groups),
+            patients,
+            score,
+            alike=alike,
+            design=self._design("design_patients.tsv", patients),
+            folder=self.out / "tests-adjusted",
+        )
+        ready = [prepare_permute(test.request) for test in tests]
+        told = alike_words(alike) if tests else ("no contrast is of patients alone",)
+        self.result.warnings += [f"tests with {score}: {remark}" for remark in told]
+        return tests, ready
 
     def _compare(self) -> None:
         settings = self.study.arms.get("group_gradients")
@@ -271,6 +320,7 @@ class _Run:
             n_perm=n_perm_of(self.request, self.study),
             seed=seed_of(self.request, self.study),
         )
+        result.warnings += result.clinical.remarks
         result.clinical.write(self.out)
         write_summaries(self.out / "measures.tsv", result.numbers)
         write_rows(self.out / "results.tsv", result.rows, ARM_TITLES)

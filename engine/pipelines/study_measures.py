@@ -56,6 +56,9 @@ class Measured:
     interrupted: int | None = None
 
 
+_NO_ICV = "no source has intracranial volumes: volumes are not adjusted for the size of the head"
+
+
 def prepare_measures(request: StudyRequest, study: StudyFile) -> dict[str, Any]:
     """Check the inputs of every command that the study needs; command → what it prepared."""
     prepared: dict[str, Any] = {}
@@ -107,6 +110,11 @@ def _structure(request: StudyRequest, study: StudyFile, prepared: Any, progress:
     who: dict[str, Sequence[str]] = {}
     if "volumes" in study.arms:
         who["volumes"] = _ids(result.volumes)
+        if study.arms["volumes"]["icv"] == "covariate":
+            if result.icv is None:
+                found = replace(found, warnings=(*found.warnings, _NO_ICV))
+            elif "icv" not in study.design["covariates"]:
+                who["intracranial volume"] = _ids(result.icv)
     if "thickness" in study.arms:
         who["thickness"] = _ids(result.thickness)
     if "shape" in study.arms:

@@ -1,13 +1,13 @@
 """Who takes part in a study: groups, covariates, and who has every measure."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from thalgpu.engine.clinical.groups import GroupNames, controls, groups_from_score
 from thalgpu.engine.clinical.thresholds import SCORES
 from thalgpu.engine.inference.table_design import MISSING
-from thalgpu.engine.inference.words import listed
+from thalgpu.engine.inference.words import listed, repeated
 from thalgpu.engine.inputs.design_table import DesignTable, read_design_table
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.outputs.sidecars import write_table
@@ -29,6 +29,8 @@ class People:
     covariates : columns of `table` that are in the design.
     grouped : how they were put into groups, a line each.
     excluded : participant → why not; people of other groups are not among them.
+    others : people of other groups → group.
+    remarks : on those whom the tables name and the study has no place for.
     """
 
     table: DesignTable
@@ -37,6 +39,8 @@ class People:
     covariates: tuple[str, ...]
     grouped: tuple[str, ...]
     excluded: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -61,30 +65,80 @@ def read_people(study: StudyFile) -> People:
     table = read_design_table(study.study["participants"])
     _require_columns(study, table)
     labels, grouped = _groups(study, table)
-    order = study.groups["order"] or tuple(dict.fromkeys(label for label in labels.values() if label))
+    found = dict.fromkeys(label for label in labels.values() if label)
+    usual = tuple(name for name in astuple(GroupNames()) if name in found) if study.groups["score"] else tuple(found)
+    order = study.groups["order"] or usual
     for name in order:
         if name not in labels.values():
             raise study.error("groups", "order", f"nobody is in the group {name!r}", f"there are {_known(labels)}")
+    if len(order) < 2:
+        raise study.error("groups", "order", f"one group only: {order[0]}", f"name two or more of {_known(labels)}")
+    if twice := repeated(order):
+        raise study.error("groups", "order", f"the group {twice[0]!r} is there twice", "name each once")
     excluded = {}
     for participant, label in labels.items():
         if label is not None and label not in order:
             continue
-        gaps = ["clear group"] * (label is None) + [
+        gaps = [
             name
             for name in (*study.design["covariates"], *study.design["blocks"])
             if table.columns[name][table.ids.index(participant)].lower() in MISSING
         ]
-        if gaps:
-            excluded[participant] = f"no value of {listed(gaps)}"
+        reasons = ["no clear group"] * (label is None) + [f"no value of {listed(gaps)}"] * bool(gaps)
+        if reasons:
+            excluded[participant] = ", ".join(reasons)
     if excluded and study.design["missing"] == "error":
         first, reason = next(iter(excluded.items()))
         raise InputError(
             table.path, f"sub-{first} has {reason}", remedy='fill it, or set missing = "drop" in the study file'
         )
     group_of = {one: label for one, label in labels.items() if label and label in order and one not in excluded}
+    others = {one: label for one, label in labels.items() if label is not None and label not in order}
     return _large_enough(
-        People(_rows_of(table, group_of), tuple(order), group_of, study.design["covariates"], grouped, excluded)
+        People(
+            table=_rows_of(table, group_of),
+            groups=tuple(order),
+            group_of=group_of,
+            covariates=study.design["covariates"],
+            grouped=grouped,
+            excluded=excluded,
+            others=others,
+            remarks=tuple(
+                f"nobody of the group {name!r} is in the study: {_named(one for one in others if others[one] == name)}"
+                for name in dict.fromkeys(others.values())
+            ),
+        )
     )
+
+
+def with_inputs(
+    people: People, path: Path, usable: Mapping[str, Collection[str]], rejected: Mapping[str, str]
+) -> People:
+    """Those in the subject list whose files can be used, as far as is known before anything is measured.
+
+    Parameters
+    ----------
+    path : the subject list.
+    usable : command → participants of the list that it can measure.
+    rejected : participant → why a command cannot.
+    """
+    known = {one for ids in usable.values() for one in ids} | set(rejected)
+    excluded = dict(people.excluded)
+    for one in people.ids:
+        if one not in known:
+            excluded[one] = f"not in {path.name}"
+        elif not all(one in ids for ids in usable.values()):
+            excluded[one] = rejected[one]
+    group_of = {one: group for one, group in people.group_of.items() if one not in excluded}
+    found = replace(people, table=_rows_of(people.table, group_of), group_of=group_of, excluded=excluded)
+    if strangers := sorted(known - set(people.ids) - set(excluded) - set(people.others)):
+        remark = f"in {path.name}, but without a row in {people.table.path.name}: {_named(strangers)}"
+        found = replace(found, remarks=(*people.remarks, remark))
+    return _large_enough(found)
+
+
+def _named(ids: Iterable[str]) -> str:
+    return listed([f"sub-{one}" for one in ids], 5)
 
 
 def with_measures(people: People, measured: Mapping[str, Sequence[str]], failures: Mapping[str, str]) -> People:
@@ -118,7 +172,7 @@ def write_design(path: Path, people: People, icv: Mapping[str, float] | None, sc
         row: dict[str, object] = {"participant_id": f"sub-{one}", "group": people.group_of[one]}
         row |= {name: people.table.columns[name][position] for name in names if name != "group"}
         if icv is not None:
-            row["icv"] = icv[one]
+            row.setdefault("icv", icv.get(one))  # the participants' own, where it is a covariate
         rows.append(row)
     write_table(path, list(rows[0]), rows)
 
@@ -157,6 +211,9 @@ def _require_columns(study: StudyFile, table: DesignTable) -> None:
         for setting in settings:
             value = (named if section == "groups" else getattr(study, section))[setting]
             for name in (value,) if isinstance(value, str) else value or ():
+                if name == "group" != study.groups["column"] and section != "groups" and setting != "table":
+                    remedy = "rename that column: the groups of a study are called so"
+                    raise study.error(section, setting, f"the column {name!r} is not the groups", remedy)
                 if name not in table.columns:
                     raise study.error(
                         section,

@@ -1,15 +1,17 @@
 """The permutation tests of a study: one request an arm, all with the same people, design and permutations."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from thalgpu.engine.inference.model import InferenceOptions
-from thalgpu.engine.inference.permutation_set import PermutationSet
+from thalgpu.engine.inference.check_options import check_options
+from thalgpu.engine.inference.coding import finite_number
+from thalgpu.engine.inference.model import Design, InferenceOptions
+from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
 from thalgpu.engine.inference.table_design import design_from_table
+from thalgpu.engine.inference.words import repeated
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.connectivity_tables import NAMES as CONNECTIVITY_TABLES
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
@@ -27,11 +29,13 @@ class ArmTest:
     ----------
     arm : its name in the study file.
     part : which of several tests of the arm, e.g. a seed; "" for the only one.
+    covariates : in the formula, beside the group.
     request : what is asked of `thalgpu permute`.
     """
 
     arm: str
     part: str
+    covariates: tuple[str, ...]
     request: PermuteRequest
 
 
@@ -53,15 +57,15 @@ def arm_tests(
     """
     tests: list[ArmTest] = []
     for arm, settings in study.arms.items():
-        covariates = list(people.covariates)
-        if arm == "volumes" and settings["icv"] == "covariate" and measured.icv:
-            covariates.append("icv")
+        covariates = people.covariates
+        if arm == "volumes" and settings["icv"] == "covariate" and measured.icv and "icv" not in covariates:
+            covariates = (*covariates, "icv")
         for part, (maps, more) in _maps(arm, study, people, measured).items():
             wanted = PermuteRequest(
                 maps=tuple(maps),
                 design=design,
                 out=folder / (f"{arm}-{part}" if part else arm),
-                formula=_formula(covariates),
+                formula=_formula(people, covariates),
                 contrast=contrasts_of(study, people),
                 f_test=_f_tests(people),
                 blocks=",".join(study.design["blocks"]) or None,
@@ -74,27 +78,29 @@ def arm_tests(
                 gpus=request.gpus,
                 overwrite=True,  # the study's own folder says which settings it is of
             )
-            tests.append(ArmTest(arm, part, replace(wanted, **more)))
+            tests.append(ArmTest(arm, part, covariates, replace(wanted, **more)))
     return tests
 
 
 def adjusted_tests(
-    tests: Sequence[ArmTest], everybody: People, patients: People, score: str, *, design: Path, folder: Path
+    tests: Sequence[ArmTest],
+    contrasts: tuple[str, ...],
+    patients: People,
+    score: str,
+    *,
+    alike: Collection[str],
+    design: Path,
+    folder: Path,
 ) -> list[ArmTest]:
     """The same tests among patients, with a severity score as one more covariate.
 
     Parameters
     ----------
-    everybody, patients : contrasts with groups of which nobody is a patient are left out.
+    contrasts : those among the patients (`contrasts_among`).
+    alike : covariates that are the same in all patients, and left out.
     design, folder : as of `arm_tests`, of the patients.
     """
-    others = [group for group in everybody.groups if group not in patients.groups]
-    kept = tuple(
-        text
-        for text in tests[0].request.contrast
-        if not any(re.search(rf"(?<![\w.]){re.escape(other)}(?![\w.])", text) for other in others)
-    )
-    if not kept:
+    if not contrasts and not _f_tests(patients):
         return []
     return [
         replace(
@@ -103,8 +109,8 @@ def adjusted_tests(
                 test.request,
                 design=design,
                 out=folder / test.request.out.name,
-                formula=f"{test.request.formula} + {_name(score)}",
-                contrast=kept,
+                formula=_formula(patients, (*(name for name in test.covariates if name not in alike), score)),
+                contrast=contrasts,
                 f_test=_f_tests(patients),
                 maps=_maps_of(test.request.maps, patients.ids),
             ),
@@ -113,7 +119,9 @@ def adjusted_tests(
     ]
 
 
-def check_design(study: StudyFile, people: People) -> None:
+def check_design(
+    study: StudyFile, people: People, covariates: Sequence[str], contrasts: Sequence[str] | None = None
+) -> Design:
     """What every test would refuse, before anything is measured: contrasts, covariates, blocks, rank.
 
     Raises
@@ -121,29 +129,61 @@ def check_design(study: StudyFile, people: People) -> None:
     NumericsError
         As `design_from_table`.
     """
+    if study.design["whole"] and not study.design["blocks"]:
+        raise study.error("design", "whole", "whole speaks of blocks, which are not given", "add blocks")
     columns = {**people.table.columns, "group": tuple(people.group_of[one] for one in people.ids)}
-    design_from_table(
+    return design_from_table(
         columns,
         people.ids,
-        _formula(people.covariates),
-        contrasts_of(study, people),
+        _formula(people, covariates),
+        contrasts_of(study, people) if contrasts is None else contrasts,
         _f_tests(people),
         blocks=study.design["blocks"] or None,
         whole=study.design["whole"],
     )
 
 
-def check_seeds(study: StudyFile, seeds: Sequence[str]) -> None:
+def check_permutations(request: StudyRequest, study: StudyFile, design: Design) -> None:
+    """What every test would refuse: numbers of permutations, blocks that let nobody move, how maps are tested.
+
+    Raises
+    ------
+    NumericsError, UsageError
+        As `plan_permutations` and `check_options`.
+    """
+    for settings in study.arms.values():
+        options = _options(request, study, settings, is_table=False)
+        check_options(options)
+        check_options(replace(options, n_perm=settings.get("n_perm") or options.n_perm))
+        plan_permutations(design, options)
+
+
+def contrasts_among(study: StudyFile, people: People, groups: Collection[str]) -> tuple[str, ...]:
+    """Contrasts of the study without weights on any but some groups."""
+    design = check_design(study, people, people.covariates)
+    others = [design.columns.index(f"group[{group}]") for group in people.groups if group not in groups]
+    contrasts = zip(contrasts_of(study, people), design.contrasts, strict=False)  # F tests come after them
+    return tuple(text for text, contrast in contrasts if not contrast.weights[:, others].any())
+
+
+def check_seeds(study: StudyFile, seeds: Sequence[str], *, writes_maps: bool) -> None:
     """InputError where the arm of connectivity tests what there is not."""
-    for name in study.arms["connectivity"]["test"]:
+    tested = study.arms["connectivity"]["test"]
+    if twice := repeated(tested):
+        raise study.error("arms.connectivity", "test", f"{twice[0]!r} is there twice", "name each test once")
+    for name in tested:
+        if name in seeds and not writes_maps:
+            remedy = "test the tables, or give a mask as cortex and the parcels as atlas"
+            raise study.error("arms.connectivity", "test", f"there are no maps of {name}: cortex is parcels", remedy)
         if name not in (known := (*CONNECTIVITY_TABLES, *seeds)):
             raise study.error(
                 "arms.connectivity", "test", f"there is no {name!r} to test", f"there are {', '.join(known)}"
             )
 
 
-def _formula(covariates: Sequence[str]) -> str:
-    return " + ".join(["group", *map(_name, covariates)])
+def _formula(people: People, covariates: Sequence[str]) -> str:
+    coded = all(finite_number(group) is not None for group in people.groups)  # 1, 2, 3 are names here, not numbers
+    return " + ".join(["C(group)" if coded else "group", *map(_name, covariates)])
 
 
 def _f_tests(people: People) -> tuple[str, ...]:

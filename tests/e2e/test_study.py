@@ -149,6 +149,56 @@ def test_patients_are_tested_once_more_with_severity_as_a_covariate(simulated, t
     assert "pain_intensity" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def odd(simulated, tmp_path_factory, thalgpu):
+    """A study of groups 1, 2 and 3, of whom all patients are women, one has no ICV, and one is not in the table."""
+    folder = tmp_path_factory.mktemp("odd") / "cohort"
+    shutil.copytree(simulated, folder, ignore=shutil.ignore_patterns("study-out", "only-*", "func"))
+    for number, name in enumerate(("nonneuCLBP", "neuCLBP", "HC")):
+        for file in ("study.toml", "participants.tsv"):
+            path = folder / file
+            path.write_text(path.read_text().replace(name, str((2, 1, 3)[number])))
+    rows = [line.split("\t") for line in (folder / "participants.tsv").read_text().splitlines()]
+    for row in rows[1:]:
+        row[3] = row[3] if row[1] == "3" else "F"
+    (folder / "participants.tsv").write_text("".join("\t".join(row) + "\n" for row in rows if row[0] != "sub-11"))
+    stats = folder / "freesurfer" / "sub-02" / "stats" / "aseg.stats"
+    stats.write_text(re.sub(r"(?m)^# Measure EstimatedTotalIntraCranialVol.*\n", "", stats.read_text()))
+    text = re.sub(r"(?m)^contrasts = .*\n", "", (folder / "study.toml").read_text())
+    text = text[: text.index("[arms.gradients]")].replace("patients = ", 'sensitivity = "pain_intensity"\npatients = ')
+    (folder / "study.toml").write_text(text + "[arms.volumes]\n")
+    done = thalgpu("study", folder / "study.toml", "--workers", 1)
+    assert done.exit_code == 3, done.err  # of the one without ICV
+    return done.out, folder / "study-out"
+
+
+def test_groups_of_numbers_are_names(odd):
+    assert {row["contrast"] for row in rows_of(odd[1] / "results.tsv")} == {
+        "`1` - `2`",
+        "`1` - `3`",
+        "`2` - `3`",
+        "group",
+    }
+
+
+def test_a_covariate_that_is_the_same_in_all_patients_is_left_out_with_a_remark(odd):
+    said, out = odd
+    assert "sex is F for all patients" in said
+    assert (
+        'formula = "C(group) + age + icv + pain_intensity"' in (out / "tests-adjusted/volumes/config.toml").read_text()
+    )
+    assert {row["n"] for row in rows_of(out / "severity.tsv")} == {"6"}
+
+
+def test_who_has_no_icv_is_named_where_volumes_are_adjusted_for_it(odd):
+    excluded = rows_of(odd[1] / "excluded.tsv")
+    assert [(row["participant_id"], "icv" in row["reason"]) for row in excluded] == [("sub-02", True)]
+
+
+def test_who_is_in_the_list_but_not_in_the_table_is_named(odd):
+    assert "without a row in participants.tsv: sub-11" in odd[0]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "code", "words"),
     [
@@ -159,6 +209,13 @@ def test_patients_are_tested_once_more_with_severity_as_a_covariate(simulated, t
         ('"neuCLBP - HC"', '"neuCLBP - HD"', 4, "HD"),
         ("[arms.volumes]", 'test = ["thalamusX"]\n[arms.volumes]', 4, "unknown setting 'test'"),
         ('atlas = "cortex_parcels.nii.gz"', 'test = ["thalamusX"]', 4, "no 'thalamusX' to test"),
+        ('atlas = "cortex_parcels.nii.gz"', 'cortex = "cortex_parcels.nii.gz"\ntest = ["thalamus"]', 4, "no maps of"),
+        ('severity = ["painDETECT"', 'severity = ["age"', 4, "age is a covariate, too"),
+        ('severity = ["painDETECT"', 'severity = ["NeuPSIG"', 4, "must be numbers"),
+        ("[clinical]", "whole = true\n[clinical]", 4, "whole speaks of blocks"),
+        ("[clinical]", 'blocks = ["group"]\n[clinical]', 4, "1 possible permutation"),
+        ("n_perm = 60", "n_perm = 1", 2, "n_perm 1 is not possible"),
+        ('order = ["neuCLBP", "nonneuCLBP", "HC"]', 'order = ["HC"]', 4, "one group only"),
     ],
 )
 def test_wrong_settings_end_in_one_line(simulated, tmp_path, thalgpu, old, new, code, words):
