@@ -77,7 +77,9 @@ def faults(options: list[str]) -> int:
     """Inject every kind of fault, with fixed seeds, and print what was survived."""
     install(widest(options))
     chosen = ["-m", "fault", "--fault-table", "-q", "--hypothesis-seed=0"]
-    return run(tool("python"), "-m", "pytest", *chosen, *options, more={"THALGPU_FUZZ": "1000"})
+    return run(
+        tool("python"), "-m", "pytest", *chosen, *options, more={"THALGPU_FUZZ": "300", "OPENBLAS_NUM_THREADS": "1"}
+    )
 
 
 def bench(options: list[str]) -> int:

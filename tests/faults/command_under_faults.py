@@ -69,17 +69,20 @@ def digests(out: Path) -> Found:
     }
 
 
-def recorded(command: list[str], out: Path, journal: Path) -> None:
-    """Run the command and note what is ever renamed into place."""
-    rename = os.replace
+def recorded(command: list[str], out: Path) -> set[tuple[str, str]]:
+    """Run the command here, which imports all that it needs, and note what is ever renamed into place."""
+    rename, written = os.replace, set()
 
     def noting(source: Path, target: Path) -> None:
-        with journal.open("a") as stream:
-            stream.write(json.dumps([str(Path(target).relative_to(out)), digest(Path(source))]) + "\n")
+        if Path(target).is_relative_to(out):  # not what the compiler of loops keeps
+            written.add((str(Path(target).relative_to(out)), digest(Path(source))))
         rename(source, target)
 
     os.replace = noting
-    main(command)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main(command)
+    os.replace = rename
+    return written
 
 
 def struck(command: list[str], out: Path, nth: int, code: int) -> None:
@@ -96,11 +99,7 @@ def resumed(command: list[str]) -> None:
 def outcomes(command: list[str], out: Path, kinds: list[str], step: int) -> Iterator[dict[str, object]]:
     """What becomes of the command with the 1st, the 1 + step-th, … operation struck."""
     without_figures()
-    journal = out.with_suffix(".journal")
-    status, said = in_child(lambda: recorded(command, out, journal))
-    if status != FINISHED:
-        raise SystemExit(f"undisturbed: {status}: {said}")
-    written = {tuple(json.loads(line)) for line in journal.read_text().splitlines()}
+    written = recorded(command, out)
     whole = digests(out)
     for kind in kinds:
         for nth in range(1, 20_000, step):
