@@ -79,8 +79,12 @@ def recorded(command: list[str], out: Path) -> set[tuple[str, str]]:
         rename(source, target)
 
     os.replace = noting
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        main(command)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            main(command)
+    except SystemExit as ended:
+        if ended.code:
+            raise
     os.replace = rename
     return written
 
