@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from thalgpu.bench import floors
 from thalgpu.bench.floors import FLOORS, Floor, run_floors
 from thalgpu.cli.bench import bench
+from thalgpu.engine.gradients.affinity import compute_affinity
+from thalgpu.engine.gradients.connectivity import connectivity
 
 
 def work(seconds):
@@ -46,16 +48,14 @@ def test_a_side_that_does_more_of_the_same_is_judged_by_the_piece():
     assert result.ratio == pytest.approx(5, rel=0.4)  # a busy machine's clock ticks
 
 
-def test_a_permutation_test_that_starts_anew_all_the_time_falls_through_the_real_floor(monkeypatch):
-    pytest.importorskip("nilearn", reason="the peer is optional: pip install thalgpu[validate]")
-    whole = floors.permutation_test
+def test_forming_the_whole_matrix_again_falls_through_the_real_floor(monkeypatch):
+    pytest.importorskip("brainspace", reason="the peer is optional: pip install thalgpu[validate]")
 
-    def piecemeal(*arguments, n_perm, **options):
-        for _ in range(n_perm // 30):
-            whole(*arguments, n_perm=30, **options)
+    def formed(seed, target, *, kernel, sparsity, fisher_z):
+        return compute_affinity(connectivity(seed, target, fisher_z=fisher_z), kernel=kernel, sparsity=sparsity)
 
-    monkeypatch.setattr(floors, "permutation_test", piecemeal)
-    assert not next(one for one in FLOORS if one.name == "300 permutations").measure().met
+    monkeypatch.setattr(floors, "affinity_from_timeseries", formed)
+    assert [result.met for result in run_floors(FLOORS[:1])] == [False]
 
 
 @pytest.mark.parametrize(("ours", "code"), [(0.01, 0), (0.1, 1)])
