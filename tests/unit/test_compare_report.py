@@ -340,7 +340,7 @@ def test_places_that_are_no_voxels_get_a_cloud():
 def test_every_text_is_escaped():
     groups = ((EVIL, 6), ("b", 8))
     evil = comparison(name=EVIL, place=EVIL, groups=groups, permutations=EVIL, peak_columns=(EVIL,), peaks=((EVIL,),))
-    embedding = EmbeddingPage("Thalamus", N_VOXELS, "reduced", 100, EVIL, EVIL)
+    embedding = EmbeddingPage("Thalamus", N_VOXELS, "reduced", 100, EVIL)
     html = render_compare(
         page(evil, groups=groups, covariates=(EVIL,), blocks=(EVIL,), embeddings=(embedding,), facts=((EVIL, EVIL),),
              remarks=(EVIL,))
