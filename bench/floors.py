@@ -53,7 +53,7 @@ class Floor:
     name : what is done.
     claim : of which it is the small form.
     least : the ratio, reference over ours, that fails.
-    why : what is lost when it is not reached, and what was measured: on an idle machine, and on a busy one.
+    why : what is lost when it is not reached, and what was measured on a busy machine.
     reference : what ours stands beside.
     prepare : makes both sides.
     repeats : calls of each, after one that warms up.
@@ -148,7 +148,7 @@ FLOORS = (
         "affinity, unsparsified, and diffusion map from time series",
         "B1",
         1.4,
-        "the connectivity matrix would be formed again (idle 2.9, busy 2.8)",
+        "the connectivity matrix would be formed again (busy 2.8 to 3.1)",
         "BrainSpace on the formed matrix",
         partial(_affinity, "cosine", 0.0, fisher_z=False),
     ),
