@@ -42,7 +42,7 @@ _LINES = {
     "missing": "people without a value: drop them, or stop with an error",
     "table": "columns of Table 1; age, sex and all scores when left out",
     "severity": "scores that every measure is correlated with, among",
-    "patients": "these groups; all but the last when left out",
+    "patients": "these groups; all but the last of order when left out",
     "sensitivity": "score that is added as a covariate when all arms are run once more among the patients",
     "thalamus": "mask or label image, FILE or FILE:LABELS; found when left out",
     "cortex": "likewise: voxels of a mask, or parcels of a label image",

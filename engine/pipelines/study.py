@@ -26,7 +26,7 @@ from thalgpu.engine.pipelines.study_clinical import (
     patient_groups,
     patients_of,
 )
-from thalgpu.engine.pipelines.study_folder import claim_study, write_study_files
+from thalgpu.engine.pipelines.study_folder import claim_study, remove_outdated_tests, write_study_files
 from thalgpu.engine.pipelines.study_measures import Measured, measure, named, prepare_measures
 from thalgpu.engine.pipelines.study_people import (
     People,
@@ -312,6 +312,8 @@ class _Run:
 
         self.progress(Event("stage", "report", total=1))
         result = self.result
+        current = [each.test.request.out for each in (*result.tested, *result.adjusted)]
+        result.warnings += remove_outdated_tests(self.out, current)
         result.numbers = summaries(result.tested)
         result.clinical = clinical_of(
             self.study,

@@ -1,10 +1,13 @@
 """The output folder of a study: that it holds one study, and what was asked for."""
 
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inputs.study_file import StudyFile
+from thalgpu.engine.outputs.atomic import disk_errors
 from thalgpu.engine.outputs.sidecars import write_dataset_files, write_toml
 from thalgpu.engine.pipelines.claims import claim
 from thalgpu.engine.pipelines.study_request import StudyRequest, out_folder
@@ -12,6 +15,8 @@ from thalgpu.errors import UsageError
 
 _PARTS = ("gradients", "structure", "connectivity", "tests", "tests-adjusted", "group_gradients")
 """Folders of the commands: data sets by themselves."""
+
+_TESTS = ("tests", "tests-adjusted")
 
 
 def claim_study(request: StudyRequest, study: StudyFile) -> None:
@@ -31,6 +36,25 @@ def claim_study(request: StudyRequest, study: StudyFile) -> None:
             where=str(out),
             remedy="--overwrite computes what they change anew; or choose another --out",
         ) from error
+
+
+def remove_outdated_tests(out: Path, current: Collection[Path]) -> list[str]:
+    """Remove tests that are not this run's: their arm was left out, or severity; and tell which.
+
+    Parameters
+    ----------
+    current : folders of this run's tests.
+    """
+    gone = []
+    for path in sorted(path for name in _TESTS for path in (out / name).glob("*/")):
+        if path not in current and (path / "config.toml").exists():  # a folder of `thalgpu permute`
+            with disk_errors(path):
+                shutil.rmtree(path)
+            gone.append(f"{path.parent.name}/{path.name}")
+    if not any(path.parent.name == _TESTS[1] for path in current):
+        with disk_errors(out):
+            (out / "design_patients.tsv").unlink(missing_ok=True)
+    return [f"tests of an earlier run were removed: {', '.join(gone)}"] if gone else []
 
 
 def write_study_files(request: StudyRequest, study: StudyFile) -> None:

@@ -128,14 +128,16 @@ def test_who_lacks_a_measure_is_named_and_nobody_else_is_lost(simulated, tmp_pat
 
 
 def test_settings_that_changed_are_refused_and_overwritten_on_request(simulated, tmp_path, thalgpu):
-    study = only(simulated, tmp_path, "[arms.volumes]\n")
-    arms = study.read_text()
+    study = only(simulated, tmp_path, "[arms.volumes]\n[arms.thickness]\n")
     assert thalgpu("study", study).exit_code == 0
-    study.write_text(arms + 'icv = "residual"\n')
+    study.write_text(study.read_text().replace("[arms.thickness]\n", 'icv = "residual"\n'))
     refused = thalgpu("study", study)
     assert refused.exit_code == 2
     assert "a study of other settings" in refused.err
-    assert thalgpu("study", study, "--overwrite").exit_code == 0
+    done = thalgpu("study", study, "--overwrite")
+    assert done.exit_code == 0
+    assert "tests of an earlier run were removed: tests/thickness" in done.out
+    assert [path.name for path in (tmp_path / "out" / "tests").iterdir()] == ["volumes"]
 
 
 def test_patients_are_tested_once_more_with_severity_as_a_covariate(simulated, tmp_path, thalgpu):
