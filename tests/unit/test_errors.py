@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from thalgpu import errors
-from thalgpu.errors import IncompleteError, InputError, NumericsError, ResourceError, ThalgpuError, UsageError, WorkerDiedError
+from thalgpu.errors import (
+    IncompleteError,
+    InputError,
+    NumericsError,
+    ResourceError,
+    ThalgpuError,
+    UsageError,
+    WorkerDiedError,
+)
 
 LEAVES = [
     (ThalgpuError("what"), 1),
