@@ -29,7 +29,7 @@ _LINES = {
     "group_gradients.n_perm": "those of [study] when left out",
     "column": "column of participants that holds the groups",
     "order": "groups that take part, in the order of tables and figures; all when left out",
-    "score": "or groups from painDETECT, DN4, DN4-interview or NeuPSIG; order names the neuropathic, the other, the controls",
+    "score": "or groups from painDETECT, DN4, DN4-interview or NeuPSIG; order: neuropathic, not so, controls",
     "score_column": "its column, where it has another name",
     "control_column": "column that says who has no pain, and",
     "control_value": "what it says then",
