@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from thalgpu.engine.inference.coding import finite_number
 from thalgpu.engine.inference.table_design import MISSING
-from thalgpu.engine.inference.words import known_names, listed, quoted
+from thalgpu.engine.inference.words import listed, quoted
 from thalgpu.errors import NumericsError
 
 Component: TypeAlias = Literal["neuropathic", "non-neuropathic", "unclear"]
@@ -110,13 +110,6 @@ SCORES: Mapping[str, Score] = MappingProxyType(
 def is_missing(cell: str) -> bool:
     """Whether a cell of a table holds no value."""
     return cell.strip().lower() in MISSING
-
-
-def score_named(name: str) -> Score:
-    """The score of this name; NumericsError where there is none."""
-    if name not in SCORES:
-        raise NumericsError(f"no thresholds are known for {quoted(name)}", remedy=known_names(name, SCORES))
-    return SCORES[name]
 
 
 def grades(score: Score, cells: Sequence[str], ids: Sequence[str]) -> tuple[Grade | None, ...]:

@@ -212,7 +212,7 @@ def _options(
         seed=seed_of(request, study),
         two_sided=study.design["two_sided"],
         **spatial,  # type: ignore[arg-type]  # the study file checked their kinds
-        **tail,  # type: ignore[arg-type]
+        **tail,  # type: ignore[arg-type]  # as above
     )
 
 

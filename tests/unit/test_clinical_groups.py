@@ -3,7 +3,7 @@
 import pytest
 
 from thalgpu.engine.clinical.groups import GroupNames, controls, groups_from_score
-from thalgpu.engine.clinical.thresholds import SCORES, grades, score_named
+from thalgpu.engine.clinical.thresholds import SCORES, grades
 from thalgpu.errors import NumericsError
 
 PATIENTS = ["01", "02", "03"]
@@ -47,11 +47,6 @@ def test_missing_cells_have_no_grade(score, cell):
 def test_scores_that_cannot_be_are_refused_with_their_subject(score, cell):
     with pytest.raises(NumericsError, match=f"^{score} must be .*for sub-07"):
         grades(SCORES[score], [SCORES[score].grades[0].name if score == "NeuPSIG" else "1", cell], ["01", "07"])
-
-
-def test_unknown_scores_are_refused_with_the_nearest():
-    with pytest.raises(NumericsError, match="did you mean 'painDETECT'"):
-        score_named("painDETCT")
 
 
 def test_groups_follow_from_score_and_controls():
