@@ -22,7 +22,7 @@ from thalgpu.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from thalgpu.engine.pipelines.study import StudyPrepared, StudyResult
+    from thalgpu.engine.pipelines.study_model import StudyPrepared, StudyResult
     from thalgpu.engine.pipelines.study_request import StudyRequest
 
 STUDY = "Study"

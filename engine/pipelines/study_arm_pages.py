@@ -8,8 +8,8 @@ import numpy as np
 from thalgpu.engine.inputs.study_settings import ARM_TITLES
 from thalgpu.engine.inputs.subject_maps import SubjectMaps
 from thalgpu.engine.pipelines.structure_sources import WORDS
-from thalgpu.engine.pipelines.study import StudyPrepared, StudyResult
 from thalgpu.engine.pipelines.study_maps import arm_maps, by_group
+from thalgpu.engine.pipelines.study_model import StudyPrepared, StudyResult
 from thalgpu.engine.pipelines.study_request import StudyRequest, gradients_request
 from thalgpu.engine.pipelines.study_results import Tested
 from thalgpu.engine.pipelines.study_summaries import Summary

@@ -4,9 +4,9 @@ from thalgpu import __version__
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.engine.outputs.sidecars import software_versions
 from thalgpu.engine.pipelines.compare_tables import summary_rows
-from thalgpu.engine.pipelines.study import StudyPrepared, StudyResult
 from thalgpu.engine.pipelines.study_arm_pages import arm_page
 from thalgpu.engine.pipelines.study_clinical import patient_groups
+from thalgpu.engine.pipelines.study_model import StudyPrepared, StudyResult
 from thalgpu.engine.pipelines.study_quality import quality_page
 from thalgpu.engine.pipelines.study_request import StudyRequest
 from thalgpu.engine.report.permute_words import p_text

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from thalgpu.engine.pipelines.study import StudyResult
 from thalgpu.engine.pipelines.study_maps import by_group
+from thalgpu.engine.pipelines.study_model import StudyResult
 from thalgpu.engine.report.study_page import Picture, QualityPage, SubjectQuality
 from thalgpu.engine.report.study_pictures import rain_cloud_picture
 from thalgpu.engine.structure.quality import OUTLIER_Z, robust_z

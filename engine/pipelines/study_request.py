@@ -6,8 +6,10 @@ from typing import Any
 
 from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
+from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.check_options import STRATEGIES
+from thalgpu.engine.pipelines.compare_request import CompareRequest
 from thalgpu.engine.pipelines.connectivity_prepare import ConnectivityRequest
 from thalgpu.engine.pipelines.prepare import GradientsRequest
 from thalgpu.engine.pipelines.structure_request import MEASURES, StructureRequest
@@ -97,6 +99,36 @@ def connectivity_request(request: StudyRequest, study: StudyFile) -> Connectivit
         atlas=settings.get("atlas"),
         **_scans(request, study, settings),
         out=out_folder(request, study) / "connectivity",
+    )
+
+
+def comparison_request(request: StudyRequest, study: StudyFile, gradients: Path) -> CompareRequest:
+    """What is asked of `thalgpu compare`, with the people and the design of the tests.
+
+    Parameters
+    ----------
+    gradients : folder of `thalgpu gradients`.
+    """
+    settings, out = study.arms["group_gradients"], out_folder(request, study)
+    return CompareRequest(
+        gradients=gradients,
+        design=out / "design.tsv",
+        out=out / "group_gradients",
+        covariates=study.design["covariates"],
+        blocks=study.design["blocks"],
+        whole=study.design["whole"],
+        missing="drop",
+        eig_tol=settings["eig_tol"],
+        options=InferenceOptions(
+            n_perm=settings["n_perm"] or n_perm_of(request, study),
+            seed=seed_of(request, study),
+            two_sided=True,
+            tfce=settings["tfce"],
+        ),
+        workers=request.workers,
+        scheduler=request.scheduler,
+        memory=request.memory,
+        overwrite=True,  # the study's own folder says which settings it is of
     )
 
 
