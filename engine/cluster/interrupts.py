@@ -31,6 +31,10 @@ class Interrupts:
         return 128 + (self.signal_number or 0)
 
 
+_of_all: Interrupts | None = None
+"""Of the `catch_interrupts` that is at work in the main thread."""
+
+
 class Interrupted(BaseException):
     """A second signal: stop at once."""
 
@@ -41,12 +45,19 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def catch_interrupts() -> Iterator[Interrupts]:
-    """Note the first signal; raise `Interrupted` on the second, or when patience ends. Old handlers come back."""
-    interrupts = Interrupts()
+    """Note the first signal; raise `Interrupted` on the second, or when patience ends. Old handlers come back.
+
+    Inside another `catch_interrupts` it gives that one's: a signal to one part of a run stops the whole.
+    """
+    global _of_all
     if threading.current_thread() is not threading.main_thread():
-        yield interrupts  # Python delivers signals to the main thread only
+        yield Interrupts()  # Python delivers signals to the main thread only
+        return
+    if _of_all is not None:
+        yield _of_all
         return
 
+    interrupts = _of_all = Interrupts()
     reminders: list[threading.Timer] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -61,6 +72,7 @@ def catch_interrupts() -> Iterator[Interrupts]:
     try:
         yield interrupts
     finally:
+        _of_all = None
         for reminder in reminders:
             reminder.cancel()
         for number, handler in before.items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from thalgpu.engine.cluster.interrupts import catch_interrupts
 from thalgpu.engine.inputs.design_table import read_design_table
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.outputs.structure_names import Side
@@ -77,12 +78,11 @@ def measure(request: StudyRequest, study: StudyFile, prepared: Mapping[str, Any]
     """Run the commands, one after the other; what is done is verified and skipped."""
     found = Measured()
     steps = {"gradients": _gradients, "structure": _structure, "connectivity": _connectivity}
-    for name, step in steps.items():
-        if name in prepared:
-            found = step(request, study, prepared[name], named(progress, name), found)
-            if found.interrupted is not None:
-                break
-    return found
+    with catch_interrupts() as interrupts:  # a signal may come while a command that is complete is written
+        for name, step in steps.items():
+            if name in prepared and not interrupts.requested:
+                found = step(request, study, prepared[name], named(progress, name), found)
+        return replace(found, interrupted=interrupts.exit_code) if interrupts.requested else found
 
 
 def named(progress: Progress, name: str) -> Progress:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from thalgpu.engine.cluster.interrupts import catch_interrupts
 from thalgpu.engine.inference.joint_arms import JointArms
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.permute import run_permute
@@ -87,14 +88,15 @@ def _run(tests: Sequence[ArmTest], ready: Sequence[PermutePrepared], words: str,
     shared = check_shared([test.request.out.name for test in tests], [one.problem.permutations for one in ready])
     tested: list[Tested] = []
     warnings: list[str] = []
-    for test, prepared in zip(tests, ready, strict=True):
-        name = f"{test.request.out.name}{words}"
-        found = run_permute(test.request, named(progress, name), prepared=prepared)
-        if found.interrupted is not None:
-            return Round(interrupted=found.interrupted)
-        tested.append(Tested(test, found.found))
-        known = prepared.problem.design.remarks  # of the people, who are told once
-        warnings += [f"{name}: {text}" for text in found.warnings if text not in known]
+    with catch_interrupts() as interrupts:  # a signal may come while a test that is complete is written
+        for test, prepared in zip(tests, ready, strict=True):
+            name = f"{test.request.out.name}{words}"
+            found = run_permute(test.request, named(progress, name), prepared=prepared)
+            if interrupts.requested:
+                return Round(interrupted=interrupts.exit_code)
+            tested.append(Tested(test, found.found))
+            known = prepared.problem.design.remarks  # of the people, who are told once
+            warnings += [f"{name}: {text}" for text in found.warnings if text not in known]
     if shared is None:
         return Round()
     joined = join(tested, shared.fingerprint)

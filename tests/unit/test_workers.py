@@ -130,6 +130,19 @@ def test_first_signal_is_noted_and_handlers_come_back():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_to_a_part_of_a_run_stops_the_whole():
+    before = signal.getsignal(signal.SIGTERM)
+    with catch_interrupts() as whole:
+        with catch_interrupts() as part:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert part.exit_code == whole.exit_code == 143
+        with pytest.raises(Interrupted), catch_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with catch_interrupts() as another:
+        assert not another.requested
+
+
 def test_second_signal_is_raised():
     with catch_interrupts():
         os.kill(os.getpid(), signal.SIGINT)
