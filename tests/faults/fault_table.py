@@ -3,6 +3,8 @@
 A test says which kind of fault it injects by `@pytest.mark.fault("kind")`. It counts as one fault, as one for every
 example of hypothesis, or as many as it tells the fixture `injected`. Only what passes was survived; a kind of which
 nothing could be tried here is as red as one that failed.
+
+Counts travel with the reports of tests, so that they are the same wherever tests run: here, or in processes of xdist.
 """
 
 import functools
@@ -13,6 +15,7 @@ import pytest
 
 Injected = Callable[..., None]
 _COUNT = pytest.StashKey[list[int]]()
+_PROPERTY = "fault"
 _HEADER = ("fault", "injected", "survived", "bytes lost", "")
 
 
@@ -48,14 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--fault-table"):
-        config.pluginmanager.register(FaultTable(), "the-fault-table")
+        config.pluginmanager.register(FaultCounter(), "the-fault-counter")
+        if not hasattr(config, "workerinput"):  # a process of xdist tells, and prints nothing
+            config.pluginmanager.register(FaultTable(), "the-fault-table")
 
 
-class FaultTable:
-    """Counts while tests run, and prints at the end."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+class FaultCounter:
+    """Counts where a test runs, and tells its report."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -78,30 +80,51 @@ class FaultTable:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Add a test that has ended to the row of its kind."""
+        """Write the kind and the counts of a test that has ended into its report."""
         report = yield
         marker = item.get_closest_marker("fault")
-        if marker is None or (report.when != "call" and report.passed):
-            return report
-        row = self.rows.setdefault(marker.args[0], Row())
-        if not report.skipped:
-            injected, lost = item.stash.get(_COUNT, [1, 0])
-            row.injected += injected
-            row.lost += lost
-            row.survived += injected if report.passed else 0
-            row.failed += [] if report.passed else [item.nodeid]
+        if marker is not None and (report.when == "call" or not report.passed):
+            counts = (0, 0) if report.skipped else item.stash.get(_COUNT, [1, 0])
+            report.user_properties.append((_PROPERTY, [marker.args[0], *counts]))
         return report
 
+
+class FaultTable:
+    """Adds up what reports tell, and prints at the end."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add a test that has ended, here or in a process of xdist, to the row of its kind."""
+        for name, told in report.user_properties:
+            if name == _PROPERTY and isinstance(told, list):
+                kind, injected, lost = told
+                row = self.rows.setdefault(kind, Row())
+                row.injected += injected
+                row.lost += lost
+                row.survived += injected if not report.failed else 0
+                row.failed += [report.nodeid] if report.failed else []
+
+    @property
+    def total(self) -> Row:
+        total = Row()
+        for row in self.rows.values():
+            total.injected += row.injected
+            total.survived += row.survived
+            total.lost += row.lost
+            total.failed += row.failed
+        return total
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.exitstatus == pytest.ExitCode.OK and not all(row.is_green for row in self.rows.values()):
+        is_green = self.total.is_green and all(row.is_green for row in self.rows.values())
+        if session.exitstatus == pytest.ExitCode.OK and not is_green:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One row a kind of fault, and a total."""
-        rows = [(kind, row) for kind, row in sorted(self.rows.items())]
-        total = Row(*(sum(getattr(row, name) for _, row in rows) for name in ("injected", "survived", "lost")))
-        total.failed = [test for _, row in rows for test in row.failed]
-        cells = [_HEADER, *(_cells(kind, row) for kind, row in rows), _cells("total", total)]
+        rows = [*sorted(self.rows.items()), ("total", self.total)]
+        cells = [_HEADER, *(_cells(kind, row) for kind, row in rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         terminalreporter.section("faults")
         for kind, *numbers in cells:
