@@ -3,13 +3,18 @@
 Dask repeats the tasks of a worker that died, up to three times, and so does whatever ran beside them: one task that
 kills its worker would kill four. Here every task is bound to one worker that has nothing else to do; when that worker
 is gone the task is given back as broken, and who asked decides (`Workers` runs it once more, alone).
+
+A round trip takes some 20 ms. Tasks that prove to be shorter than `BUNDLE_SECONDS` travel several at a time, bound to
+one worker like a single one: when it goes all are given back as broken, and those for which no time was left as not
+begun.
 """
 
 import importlib
+import math
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +22,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from thalgpu.engine.cluster.common import Common, forget
-from thalgpu.engine.cluster.dask_worker import About, Answer, about_worker, run_task, versions
+from thalgpu.engine.cluster.dask_worker import BUNDLE_SECONDS, About, Answer, about_worker, run_tasks, versions
 from thalgpu.engine.cluster.scheduler import Scheduler
 from thalgpu.engine.outputs.atomic import write_text
 from thalgpu.errors import ResourceError
@@ -29,6 +34,7 @@ CONNECT_SECONDS = 20
 """How long a scheduler may take to answer."""
 PATIENCE_SECONDS = 120.0
 """How long the run waits for a first worker, or for one more after all have gone."""
+_MOST_IN_A_BUNDLE = 32
 _LOOK_SECONDS = 0.5
 _UNBOUNDED = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
 """Dask warns of tasks above 10 MB; the first to each worker may be larger."""
@@ -36,6 +42,10 @@ _UNBOUNDED = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
 
 class WorkerLost(BrokenExecutor):
     """The worker that had the task is gone."""
+
+
+class NotBegun(Exception):
+    """Those that travelled with it, before it, took longer than was thought."""
 
 
 class WorkerTraceback(Exception):
@@ -46,14 +56,14 @@ class WorkerTraceback(Exception):
 
 
 class _Running(NamedTuple):
-    """A task at work: what is promised here, and Dask's own promise."""
+    """A bundle at work: what is promised here, one a task, and Dask's own promise."""
 
-    here: Future[Any]
+    here: Sequence[Future[Any]]
     there: Any
 
 
 class DaskExecutor(Executor):
-    """Runs each task on a worker of its own of a Dask cluster.
+    """Runs each task, or a bundle of short ones, on a worker of its own of a Dask cluster.
 
     Parameters
     ----------
@@ -76,6 +86,8 @@ class DaskExecutor(Executor):
         self._running: dict[str, _Running] = {}
         self._workers: dict[str, About] = {}
         self._looked = self._last_seen = 0.0
+        self._function: object = None
+        self._task_seconds = math.inf  # of the function's last bundle; not known yet
         self._distributed = _distributed()
         self._dask = importlib.import_module("dask")
         self._client = _connect(self._distributed, scheduler)
@@ -87,23 +99,39 @@ class DaskExecutor(Executor):
             self.shutdown()
             raise
 
-    def free(self) -> int:
-        """How many workers have nothing to do; ResourceError when there has been none at all for two minutes."""
-        self._look()
-        return len(self._workers) - len(self._running)
+    def start(self, fn: Callable[[Task], Result], waiting: list[Task]) -> dict[Future[Result], Task]:
+        """Give every worker that has nothing to do a task, or a bundle; they are taken from the end of `waiting`.
 
-    def submit(  # type: ignore[override]  # one argument, the task, is all that `Workers` gives
-        self, fn: Callable[[Task], Result], task: Task, /
-    ) -> Future[Result]:
-        """Bind `fn(task)` to a worker that has nothing to do; `free` has said that there is one."""
-        worker = next(one for one in self._workers if one not in self._running)
+        Raises
+        ------
+        ResourceError
+            The scheduler has gone, or there has been no worker at all for two minutes.
+        """
+        self._look()
+        if fn is not self._function:
+            self._function, self._task_seconds = fn, math.inf
+        started: dict[Future[Result], Task] = {}
+        for worker in [one for one in self._workers if one not in self._running]:
+            bundle = [waiting.pop() for _ in range(min(self._bundle_size(len(waiting)), len(waiting)))]
+            if bundle:
+                started |= zip(self._bind(worker, fn, bundle), bundle, strict=True)
+        return started
+
+    def _bundle_size(self, n_waiting: int) -> int:
+        """Tasks that fill `BUNDLE_SECONDS`, while there are enough of them for all workers."""
+        wanted = BUNDLE_SECONDS / max(self._task_seconds, BUNDLE_SECONDS / _MOST_IN_A_BUNDLE)
+        return max(1, math.ceil(min(wanted, n_waiting / len(self._workers))))
+
+    def _bind(self, worker: str, fn: Callable[[Task], Result], bundle: Sequence[Task]) -> list[Future[Result]]:
+        """Send tasks to a worker that has nothing to do."""
         on_gpu = self._workers[worker].gpu is not None
-        here: Future[Result] = Future()
-        here.set_running_or_notify_cancel()
-        packed = self._common.pack(worker, task)
+        here: list[Future[Result]] = [Future() for _ in bundle]
+        for one in here:
+            one.set_running_or_notify_cancel()
+        packed = [self._common.pack(worker, task) for task in bundle]
         with self._dask.config.set(_UNBOUNDED):
             there = self._client.submit(
-                run_task, fn, *packed, self._folder, on_gpu=on_gpu, pure=False, retries=0, workers=[worker]
+                run_tasks, fn, packed, self._folder, on_gpu=on_gpu, pure=False, retries=0, workers=[worker]
             )
         self._running[worker] = _Running(here, there)
         there.add_done_callback(lambda done: self._take(worker, here, done))
@@ -129,18 +157,22 @@ class DaskExecutor(Executor):
                 self._client.run(forget, self._secret, on_error="ignore")
         self._client.close(timeout=5)
 
-    def _take(self, worker: str, here: Future[Any], done: Any) -> None:
+    def _take(self, worker: str, here: Sequence[Future[Any]], done: Any) -> None:
         """Pass on what a worker answered; called by Dask in a thread of its own."""
         scheduler = self._distributed.scheduler
+        answers: list[Answer]
         try:
-            answer = done.result()
+            answers = done.result()
+            self._task_seconds = sum(answer.seconds for answer in answers) / len(answers)
+            answers += [Answer(error=NotBegun())] * (len(here) - len(answers))
         except (CancelledError, scheduler.KilledWorker, scheduler.NoValidWorkerError):
-            answer = WorkerLost(worker)
-        except Exception as error:  # a task or a result that cannot travel
-            answer = Answer(error=error)
+            answers = [Answer(error=WorkerLost(worker))] * len(here)
+        except Exception as error:  # a task or a result that cannot travel: alone, it is known which
+            answers = [Answer(error=error if len(here) == 1 else WorkerLost(worker))] * len(here)
         self._running.pop(worker, None)
-        with suppress(InvalidStateError):  # it was given up meanwhile
-            _settle(here, answer)
+        for one, answer in zip(here, answers, strict=True):
+            with suppress(InvalidStateError):  # it was given up meanwhile
+                _settle(one, answer)
 
     def _look(self) -> None:
         """Who is there, every half second: tasks of those who are not are broken, newcomers are checked."""
@@ -153,8 +185,9 @@ class DaskExecutor(Executor):
         self._looked = time.monotonic()
         for worker in set(self._running) - present:
             lost = self._running.pop(worker)
-            with suppress(InvalidStateError):
-                lost.here.set_exception(WorkerLost(worker))
+            for one in lost.here:
+                with suppress(InvalidStateError):
+                    one.set_exception(WorkerLost(worker))
             lost.there.cancel(force=True)
         self._workers = {worker: about for worker, about in self._workers.items() if worker in present}
         self._check(sorted(present - set(self._workers)))
@@ -200,10 +233,8 @@ class DaskExecutor(Executor):
         )
 
 
-def _settle(here: Future[Any], answer: "Answer | WorkerLost") -> None:
-    if isinstance(answer, WorkerLost):
-        here.set_exception(answer)
-    elif answer.error is not None:
+def _settle(here: Future[Any], answer: Answer) -> None:
+    if answer.error is not None:
         if answer.trace:
             answer.error.__cause__ = WorkerTraceback(answer.trace)
         here.set_exception(answer.error)

@@ -13,7 +13,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-from thalgpu.engine.cluster.dask_executor import DaskExecutor
+from thalgpu.engine.cluster.dask_executor import DaskExecutor, NotBegun
 from thalgpu.engine.cluster.devices import set_worker_gpu
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts
 from thalgpu.engine.cluster.scheduler import Scheduler
@@ -108,14 +108,7 @@ class Workers:
         waiting = list(reversed(tasks))
         running: dict[Future[Result], Task] = {}
         while waiting or running:
-            free = self._free(len(running))
-            while waiting and free > 0 and not self._interrupts.requested:
-                task, free = waiting.pop(), free - 1
-                try:
-                    running[self._open().submit(function, task)] = task
-                except BrokenExecutor:
-                    suspects.append(task)
-                    self._close()
+            running |= self._start(function, waiting, len(running), suspects)
             if self._interrupts.requested:
                 waiting = []
                 if time.monotonic() > self._interrupts.since + GRACE_SECONDS:
@@ -128,6 +121,8 @@ class Workers:
                 task, error = running.pop(future), future.exception()
                 if isinstance(error, BrokenExecutor):
                     suspects.append(task)
+                elif isinstance(error, NotBegun):
+                    waiting.append(task)
                 elif isinstance(error, Exception):
                     yield Outcome(task, error=error)
                 elif error is not None:
@@ -149,13 +144,23 @@ class Workers:
         if self._scheduler is None:
             self._close()
 
-    def _free(self, n_running: int) -> int:
-        """How many more tasks may start now."""
-        if self._scheduler is None:
-            return self._n_workers - n_running
-        executor = self._open()
-        assert isinstance(executor, DaskExecutor)
-        return executor.free()
+    def _start(
+        self, function: Callable[[Task], Result], waiting: list[Task], n_running: int, suspects: list[Task]
+    ) -> dict[Future[Result], Task]:
+        """Start as many tasks as may now, from the end of `waiting`."""
+        if self._scheduler is not None:
+            executor = self._open()
+            assert isinstance(executor, DaskExecutor)
+            return executor.start(function, [] if self._interrupts.requested else waiting)
+        started: dict[Future[Result], Task] = {}
+        while waiting and n_running + len(started) < self._n_workers and not self._interrupts.requested:
+            task = waiting.pop()
+            try:
+                started[self._open().submit(function, task)] = task
+            except BrokenExecutor:
+                suspects.append(task)
+                self._close()
+        return started
 
     def _open(self) -> Executor:
         if self._executor is None:

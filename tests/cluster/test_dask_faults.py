@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ import pytest
 
 from thalgpu.cli import gradients as command
 from thalgpu.engine.cluster import dask_executor
-from thalgpu.engine.cluster.dask_worker import About, run_task, versions
+from thalgpu.engine.cluster.dask_worker import About, run_tasks, versions
 from thalgpu.engine.cluster.devices import set_worker_gpu, worker_gpu
 from thalgpu.engine.cluster.executor import Workers
 from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
@@ -108,10 +109,51 @@ def test_only_the_task_that_kills_its_worker_is_lost(run_all, tmp_path):
     assert deaths.read_text() == "xx", "once beside others, once alone, and never again"
 
 
+@pytest.fixture
+def bundles(monkeypatch):
+    """Numbers of tasks that were sent to a worker at once."""
+    sizes = []
+    bind = dask_executor.DaskExecutor._bind
+
+    def watched(self, worker, fn, bundle):
+        sizes.append(len(bundle))
+        return bind(self, worker, fn, bundle)
+
+    monkeypatch.setattr(dask_executor.DaskExecutor, "_bind", watched)
+    return sizes
+
+
+@pytest.mark.fault("poison subject, worker out of memory")
+def test_only_the_task_that_kills_its_worker_is_lost_of_a_bundle(run_all, bundles, tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.touch()
+    found = run_all([*ROOTS * 8, poison(deaths), *ROOTS * 8])
+    assert max(bundles) > 4
+    assert len([one for one in found if one.error is None]) == 80
+    assert [type(one.error) for one in found if one.error is not None] == [WorkerDiedError]
+    assert deaths.read_text() == "xx", "once beside others, once alone, and never again"
+
+
+def test_short_tasks_travel_together_and_long_ones_alone(run_all, bundles):
+    found = run_all([*ROOTS * 20, *[partial(time.sleep, 0.3)] * 9])
+    assert len(found) == 109
+    assert len([one for one in found if one.error is None]) == 109
+    assert max(bundles) > 4
+    assert bundles[-3:] == [1, 1, 1]
+    assert sum(bundles) > 109, "those behind the first long one were given back"
+
+
+def test_result_that_cannot_travel_takes_no_other_along(run_all, bundles):
+    found = run_all([*ROOTS * 8, partial(threading.Lock), *ROOTS * 8])
+    assert max(bundles) > 4
+    assert len([one for one in found if one.error is None]) == 80
+    assert [type(one.error) for one in found if one.error is not None] == [TypeError]
+
+
 def test_error_of_a_task_comes_back_with_its_traceback(run_all):
     (outcome,) = run_all([partial(math.sqrt, -1)])
     assert isinstance(outcome.error, ValueError)
-    assert "in run_task" in str(outcome.error.__cause__)
+    assert "in _run_task" in str(outcome.error.__cause__)
 
 
 @pytest.mark.fault("SIGINT or SIGTERM")
@@ -169,7 +211,7 @@ def test_workers_with_and_without_gpus_are_refused_together(scheduler, tmp_path,
 @pytest.mark.parametrize(("on_gpu", "number"), [(True, 0), (False, None)])
 def test_worker_of_a_cluster_uses_the_gpu_that_it_sees_first(on_gpu, number, tmp_path):
     try:
-        answer = run_task(operator.call, worker_gpu, None, str(tmp_path), on_gpu=on_gpu)
+        (answer,) = run_tasks(operator.call, [(worker_gpu, None)], str(tmp_path), on_gpu=on_gpu)
     finally:
         set_worker_gpu(None)
     assert answer.result == number

@@ -2,12 +2,14 @@
 
 import pickle
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import pytest
 
-from thalgpu.engine.cluster import common
+from thalgpu.engine.cluster import common, dask_worker
 from thalgpu.engine.cluster.common import Common, forget, unpack
+from thalgpu.engine.cluster.dask_worker import run_tasks
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,16 @@ def test_what_a_run_has_told_can_be_forgotten(monkeypatch):
     forget("run")
     forget("run")
     assert list(common._told) == ["other"]
+
+
+def test_what_is_told_with_a_task_that_is_not_begun_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_worker, "BUNDLE_SECONDS", 0)
+    packer = Common("run")
+    packed = [packer.pack("a", task) for task in tasks(3, np.arange(5))]
+    assert [share is None or share.values is None for _, share in packed] == [True, False, True]
+    given = {"folder": str(tmp_path), "on_gpu": False}
+    assert [answer.result for answer in run_tasks(attrgetter("who"), packed[:2], **given)] == ["00"]
+    (last,) = run_tasks(attrgetter("region"), packed[2:], **given)
+    forget("run")
+    assert last.error is None
+    np.testing.assert_array_equal(last.result, np.arange(5))
