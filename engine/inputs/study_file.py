@@ -1,6 +1,7 @@
 """The study file: every input, group, contrast and arm of a study, checked with the line of what is wrong."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def _missing(setting: Setting, name: str, value: Any) -> str | None:
     """The first file that is not there; the output folder need not be."""
     if name == "out" or setting.kind not in ("file", "files"):
         return None
-    return next((str(one) for one in (value if isinstance(value, tuple) else (value,)) if not one.exists()), None)
+    several = value if isinstance(value, tuple) else (value,)
+    return next((str(one) for one in several if not os.path.exists(one)), None)  # a name too long is False, no error
 
 
 def _unknown(path: Path, text: str, section: Section, name: str, known: tuple[str, ...], word: str) -> InputError:

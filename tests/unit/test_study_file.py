@@ -58,6 +58,7 @@ def test_an_arm_without_its_section_is_left_out(written):
         (_HEAD + '[arms.volumes]\nicv = "none"\n', 5, "icv 'none' is not possible"),
         ('[study]\nsubjects = "list.tsv"\n[arms.volumes]\n', 1, "participants is missing"),
         (_HEAD + '[arms.shape]\nmeshes = "nowhere"\n', 5, "meshes: no file"),
+        (_HEAD + f'[arms.shape]\nmeshes = "{"a" * 300}"\n', 5, "meshes: no file"),
         (_HEAD + "[arms.gradients]\nkernel = 3\n", 5, "kernel is not a text"),
         (_HEAD + "[arms.gradients]\ncomponents = [0]\n", 5, "components is not a list of whole numbers"),
         (_HEAD + "[arms.gradients]\ntfce = 1\n", 5, "tfce is not true or false"),
