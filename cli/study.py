@@ -13,6 +13,7 @@ from thalgpu.cli._options import (
     LogJsonOption,
     MemoryOption,
     SchedulerOption,
+    ShardOption,
     TlsCaOption,
     TlsCertOption,
     TlsKeyOption,
@@ -24,8 +25,10 @@ from thalgpu.cli._options import (
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.study_model import StudyPrepared, StudyResult
     from thalgpu.engine.pipelines.study_request import StudyRequest
+    from thalgpu.engine.pipelines.study_share import Share
 
 STUDY = "Study"
+_STOPPED = "stopped on request; run the same command to go on"
 
 
 def study(
@@ -43,6 +46,7 @@ def study(
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    shard: ShardOption = None,
     overwrite: Annotated[bool, option(RUNNING, "Replace results of other settings.", "--overwrite")] = False,
     dry_run: Annotated[bool, option(RUNNING, "Check everything, print the plan, stop.", "--dry-run")] = False,
     verbose: Annotated[int, option(RUNNING, "-vv: tracebacks.", "-v", "--verbose", count=True)] = 0,
@@ -64,7 +68,10 @@ def study(
         return
     with show_progress(as_json=log_json) as progress:
         result = run_study(request, progress, prepared=prepared)
-    _print_result(result, as_json=log_json)
+    if result.share is not None:
+        _print_share(result.share, as_json=log_json)
+    else:
+        _print_result(result, as_json=log_json)
     raise typer.Exit(_exit_code(result))
 
 
@@ -107,6 +114,8 @@ def _print_plan(request: "StudyRequest", prepared: "StudyPrepared") -> None:
         f"permutations  {n_perm:,}, the same for all arms",
         f"output        {prepared.out}",
     ]
+    if request.shard is not None:
+        lines.append(f"shard         {request.shard}: its share of what is measured; no tests, no report")
     for line in lines:
         print_line(line)
     for participant, reason in people.excluded.items():
@@ -130,11 +139,26 @@ def _commands(prepared: "StudyPrepared") -> list[str]:
     return lines
 
 
+def _print_share(share: "Share", *, as_json: bool) -> None:
+    """What a shard has done, a line a command, and what is next."""
+    from thalgpu.engine.cluster.shards import NEXT
+
+    for remark in share.warnings:
+        print_line(f"warning: {remark}")
+    for participant, reason in share.failures.items():
+        print_line(f"failed: sub-{participant}: {reason}")
+    for name, done in share.done.items():
+        print_line(f"shard {done.shard}: {name}: {done.amount}")
+        if as_json:
+            print_json(event="result", command=name, finished=done.n_done, of=done.n_mine)
+    print_line(_STOPPED if share.interrupted is not None else NEXT)
+
+
 def _print_result(result: "StudyResult", *, as_json: bool) -> None:
     from thalgpu.engine.inputs.study_settings import ARM_TITLES
 
     if result.interrupted is not None:
-        print_line("stopped on request; run the same command to go on")
+        print_line(_STOPPED)
         return
     columns = ["arm", "contrast", "part", "statistic", "peak", "where", "effect", "p_FWE", "p_arm", "p_joint"]
     rows = [
@@ -168,4 +192,5 @@ def _print_result(result: "StudyResult", *, as_json: bool) -> None:
 def _exit_code(result: "StudyResult") -> int:
     if result.interrupted is not None:
         return result.interrupted
-    return 3 if result.measured.failures else 0
+    failures = result.measured.failures if result.share is None else result.share.failures
+    return 3 if failures else 0

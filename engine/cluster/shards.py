@@ -45,6 +45,10 @@ class Shard:
         return tasks[self.number - 1 :: self.of]
 
 
+NEXT = "when all shards are done, run the same command without --shard"
+"""What a shard leaves to do."""
+
+
 @dataclass(frozen=True)
 class ShardDone:
     """What a shard has done.
@@ -65,7 +69,9 @@ class ShardDone:
     @property
     def words(self) -> str:
         """What is done and what is next."""
-        return (
-            f"shard {self.shard}: {self.n_done} of its {self.n_mine} {self.what} done, {self.n_all} in all; "
-            "when all shards are done, run the same command without --shard"
-        )
+        return f"shard {self.shard}: {self.amount}; {NEXT}"
+
+    @property
+    def amount(self) -> str:
+        """How much is done."""
+        return f"{self.n_done} of its {self.n_mine} {self.what} done, {self.n_all} in all"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from thalgpu.errors import UsageError
 
-SHARDED = ("gradients", "permute", "compare", "connectivity", "structure")
-ON_DASK = (*SHARDED, "study")
+SHARDED = ("gradients", "permute", "compare", "connectivity", "structure", "study")
+ON_DASK = (*SHARDED, "bids")
 
 _ARRAY = """\
 # Send it off from the folder that its paths start from:  bash FILE

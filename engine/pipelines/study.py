@@ -18,6 +18,7 @@ from thalgpu.engine.pipelines.study_people import read_people, with_inputs, with
 from thalgpu.engine.pipelines.study_request import StudyRequest, comparison_request, n_perm_of, out_folder, seed_of
 from thalgpu.engine.pipelines.study_results import write_rows
 from thalgpu.engine.pipelines.study_rounds import Round, first_round, second_round
+from thalgpu.engine.pipelines.study_share import measure_share
 from thalgpu.engine.pipelines.study_summaries import summaries, write_summaries
 from thalgpu.engine.pipelines.study_tests import check_design, check_permutations, check_seeds
 from thalgpu.engine.progress import Event, Progress, silent
@@ -66,7 +67,7 @@ def _usable_and_rejected(commands: Mapping[str, Any]) -> tuple[dict[str, set[str
 def run_study(
     request: StudyRequest, progress: Progress = silent, *, prepared: StudyPrepared | None = None
 ) -> StudyResult:
-    """Run the study; what is done already is verified and skipped by each command.
+    """Run the study, or a shard's share of its measures; what is done already is verified and skipped.
 
     Parameters
     ----------
@@ -83,9 +84,11 @@ def run_study(
     """
     started = time.perf_counter()
     prepared = prepared or prepare_study(request)
-    with hold(prepared.out), catch_interrupts() as interrupts:  # the commands', too
+    shard = request.shard
+    with hold(prepared.out, shard.name if shard else None), catch_interrupts() as interrupts:  # the commands', too
         claim_study(request, prepared.study)
-        sweep_temporaries(prepared.out)
+        if shard is None:  # the others are at work on theirs
+            sweep_temporaries(prepared.out)
         write_study_files(request, prepared.study)
         result = _Run(request, prepared, progress, interrupts).run()
     result.seconds = time.perf_counter() - started
@@ -104,12 +107,18 @@ class _Run:
 
     def run(self) -> StudyResult:
         """Measures, people, tests, what they find together, robustness, report; until a signal."""
-        for step in (self._measure, self._choose, self._test, self._compare, self._write):
+        whole = (self._measure, self._choose, self._test, self._compare, self._write)
+        for step in whole if self.request.shard is None else (self._measure_share,):
             if self.interrupts.requested:
                 self.result.interrupted = self.interrupts.exit_code
                 break
             step()
         return self.result
+
+    def _measure_share(self) -> None:
+        """All that a shard can do without the others."""
+        share = measure_share(self.request, self.study, self.prepared.commands, self.progress, self.interrupts)
+        self.result.share, self.result.interrupted = share, share.interrupted
 
     def _measure(self) -> None:
         self.result.measured = measure(self.request, self.study, self.prepared.commands, self.progress)

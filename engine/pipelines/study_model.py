@@ -12,6 +12,7 @@ from thalgpu.engine.pipelines.study_clinical import Clinical
 from thalgpu.engine.pipelines.study_measures import Measured
 from thalgpu.engine.pipelines.study_people import People
 from thalgpu.engine.pipelines.study_results import Tested
+from thalgpu.engine.pipelines.study_share import Share
 from thalgpu.engine.pipelines.study_summaries import Summary
 from thalgpu.engine.report.study_page import ResultRow
 
@@ -36,7 +37,7 @@ class StudyPrepared:
 
 @dataclass
 class StudyResult:
-    """What a run did; of a shard only `measured` and what is told of the run.
+    """What a run did; a shard has nothing but its `share`.
 
     Attributes
     ----------
@@ -53,6 +54,7 @@ class StudyResult:
     warnings : remarks on the whole.
     seconds : wall time.
     interrupted : exit code of the signal that stopped the run (130 or 143), or None.
+    share : what a shard has done; None for a whole run.
     """
 
     out: Path
@@ -70,3 +72,4 @@ class StudyResult:
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: int | None = None
+    share: Share | None = None

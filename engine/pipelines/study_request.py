@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.config import CleaningOptions, GradientOptions, recipe
 from thalgpu.engine.inference.model import InferenceOptions
 from thalgpu.engine.inputs.study_file import StudyFile
@@ -25,6 +26,7 @@ class StudyRequest:
     out, n_perm, seed : in place of the study file's, or None.
     workers, memory, gpus, scheduler : as of `thalgpu gradients`.
     overwrite : replace results of other settings.
+    shard : the share of what is a subject's own that is measured, without tests; None for all.
     """
 
     file: Path
@@ -36,6 +38,7 @@ class StudyRequest:
     gpus: int | None = None
     overwrite: bool = False
     scheduler: Scheduler | None = None
+    shard: Shard | None = None
 
 
 def out_folder(request: StudyRequest, study: StudyFile) -> Path:
@@ -85,6 +88,7 @@ def structure_request(request: StudyRequest, study: StudyFile) -> StructureReque
         workers=request.workers,
         scheduler=request.scheduler,
         overwrite=request.overwrite,
+        shard=request.shard,
         **given,
     )
 
@@ -152,6 +156,7 @@ def _scans(request: StudyRequest, study: StudyFile, settings: dict[str, Any] | A
         "memory": request.memory,
         "scheduler": request.scheduler,
         "overwrite": request.overwrite,
+        "shard": request.shard,
     }
 
 

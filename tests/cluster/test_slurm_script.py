@@ -118,7 +118,7 @@ def test_command_prints_the_script(thalgpu):
         (["gradients"], "--array N or --dask"),
         (["--array", 2, "--dask", "gradients"], "--array N or --dask"),
         (["--array", 2, "--nodes", 2, "gradients"], "--nodes is for --dask"),
-        (["--array", 2, "study", "study.toml"], "cannot share study"),
+        (["--array", 2, "bids", "in", "out", "group"], "cannot share bids"),
         (["--dask", "doctor"], "cannot share doctor"),
         (["--array", 2, "gradients", "--shard", "1/2"], "--shard does not go with --array"),
         (["--dask", "gradients", "--overwrite"], "--overwrite does not go with --dask"),
