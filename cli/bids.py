@@ -15,12 +15,17 @@ from thalgpu.cli._options import (
     DryRunOption,
     GpusOption,
     InputTypeOption,
+    InsecureOption,
     LogJsonOption,
     OverwriteOption,
+    SchedulerOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
     VerboseOption,
     option,
 )
-from thalgpu.cli._runs import exit_code, print_concerns, print_failures
+from thalgpu.cli._runs import exit_code, print_concerns, print_failures, print_scheduler
 
 if TYPE_CHECKING:
     from thalgpu.engine.pipelines.bids import BidsRequest
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 SCANS = "Which scans"
 SEVERAL = ("--participant-label", "--session-label", "--output-spaces")
 """Options with one value or more, as fMRIPrep takes them."""
+
+_AS_GRADIENTS = ("config", "gpus", "scheduler", "tls_ca", "tls_cert", "tls_key")
+"""Options that `thalgpu gradients` has under the same names."""
 
 
 class Level(StrEnum):
@@ -112,6 +120,11 @@ def bids(
             metavar="16GB",
         ),
     ] = None,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = 0,
@@ -130,6 +143,7 @@ def bids(
     request = _request(context.params)
     ready = prepare_bids(request)
     print_plan(ready.request, ready.prepared, verbose=verbose)
+    print_scheduler(ready.request)
     print_line(f"level       {level.value}, {len(ready.chosen)} participants asked for")
     if dry_run:
         print_concerns(ready.prepared)
@@ -154,12 +168,13 @@ def _request(values: dict[str, Any]) -> "BidsRequest":
     if spaces and values["input_type"]:
         raise UsageError("--output-spaces and --input-type both name a space", remedy="give one of them")
     arguments: list[object] = ["--subjects", "found", "--out", values["out"]]  # the list follows from the folder
-    named = {"config": "config", "gpus": "gpus", "nprocs": "workers", "mem": "memory"}
+    named = {"nprocs": "workers", "mem": "memory"} | {name: name for name in _AS_GRADIENTS}
     for name, theirs in named.items():
         if values[name] is not None:
             value = f"{values[name]}MB" if name == "mem" and values[name].isdigit() else values[name]
-            arguments += [f"--{theirs}", value]
-    given = options_of(gradients, arguments + ["--overwrite"] * values["overwrite"], environment="THALGPU_GRADIENTS")
+            arguments += [f"--{theirs.replace('_', '-')}", value]
+    arguments += [f"--{name}" for name in ("insecure", "overwrite") if values[name]]
+    given = options_of(gradients, arguments, environment="THALGPU_GRADIENTS")
     entities = {"task": [values["task_id"]] if values["task_id"] else [], "ses": values["session_label"] or []}
     return BidsRequest(
         bids_dir=values["bids_dir"],
