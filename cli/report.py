@@ -30,7 +30,7 @@ def report(
     All results are verified on the way. The folder must be complete, and the inputs where they were.
     """
     from thalgpu.engine.outputs.atomic import REPORT_NAME, only_report
-    from thalgpu.errors import IncompleteError
+    from thalgpu.errors import IncompleteError, InputError
 
     command = _command_of(out)
     try:
@@ -40,6 +40,9 @@ def report(
         remedy = f"run thalgpu {command} again, with the same options; it does what is missing"
         reason = f"not what inputs and options give: a file {error.what}"
         raise IncompleteError(reason, where=error.where, remedy=remedy) from error
+    except typer.BadParameter as error:  # of the command, which nobody has typed: config.toml speaks of it
+        reason, remedy = error.format_message(), f"run thalgpu {command} again, with the options of the first time"
+        raise InputError(out / "config.toml", reason, remedy=remedy) from error
     if result.interrupted is not None:
         raise typer.Exit(result.interrupted)
     path = out / REPORT_NAME
@@ -113,11 +116,12 @@ def _study(out: Path, progress: "Progress") -> Any:
 
     path = out / "config.toml"
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    try:
-        settings, file = document["study"], document["test"]["file"]
-        given = ("--n-perm", settings["n_perm"], "--seed", settings["seed"])
-    except (KeyError, TypeError) as error:
-        raise InputError(path, "does not name the study file", remedy="run thalgpu study on it again") from error
+    match document:
+        case {"study": {"n_perm": n_perm, "seed": seed}, "test": {"file": str(file)}} if Path(file).is_absolute():
+            given = ("--n-perm", n_perm, "--seed", seed)
+        case _:
+            reason = "does not name the study file, its permutations and seed"
+            raise InputError(path, reason, remedy="run thalgpu study on the study file again")
     return run_study(read_request(options_of(study, [file, "--out", out, *given, *HERE])), progress)
 
 

@@ -67,6 +67,28 @@ def test_subject_that_failed_fails_again_in_the_page(tmp_path, thalgpu, inputs, 
     assert (out / "report.html").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("study = 5", "does not name the study file"),
+        ("[study]\nn_perm = 5\nseed = 0", "does not name the study file"),
+        ("[study]\nn_perm = 5\n[test]\nfile = '/study.toml'", "does not name the study file"),
+        ("[study]\nn_perm = 5\nseed = 0\n[test]\nfile = 3", "does not name the study file"),
+        ("[study]\nn_perm = 5\nseed = 0\n[test]\nfile = '--init'", "does not name the study file"),
+        ("[study]\nn_perm = 'x'\nseed = 0\n[test]\nfile = '/study.toml'", "--n-perm"),
+        ("[study]\nn_perm = 5\nseed = -1\n[test]\nfile = '/study.toml'", "--seed"),
+        ("[gradients]", "--subjects"),
+    ],
+)
+def test_damaged_settings_are_told_of_the_file_that_holds_them(tmp_path, thalgpu, damage, reason):
+    (tmp_path / "config.toml").write_text(damage)
+    done = thalgpu("report", tmp_path)
+    assert done.exit_code == 4
+    assert reason in done.err
+    assert f"({tmp_path / 'config.toml'})" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
 def test_folder_of_nothing_is_refused(tmp_path, thalgpu):
     done = thalgpu("report", tmp_path)
     assert done.exit_code == 4
