@@ -30,7 +30,7 @@ class SubjectRecord:
     sha256 : file → SHA-256 (hex) of every input.
     mean_fd : mean framewise displacement in mm, or None when unknown.
     warnings : in words, for the table and the report.
-    stamp : size and modification time (ns) of its file as it was written, or before it was verified.
+    stamp : size and modification time (ns) of its file as it was written; (0, 0) where it was found.
     """
 
     participant_id: str

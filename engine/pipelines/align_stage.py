@@ -1,6 +1,5 @@
 """The task that brings one subject onto the template: maps, sidecar, and the aligned record last."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.images import write_maps
 from thalgpu.engine.outputs.names import SubjectPaths, subject_paths
 from thalgpu.engine.outputs.sidecars import write_sidecar
-from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
-from thalgpu.engine.pipelines.group_stage import Template, component_names, files_match
+from thalgpu.engine.outputs.store import DatasetSpec, read_attributes, read_record, write_record
+from thalgpu.engine.pipelines.group_stage import Template, component_names
 from thalgpu.engine.pipelines.ledger import Ledger, Stamp, stamps
 from thalgpu.engine.pipelines.nuclei import Nuclei
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, subject_config
+from thalgpu.engine.pipelines.verified import find_verified
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import NumericsError
 
@@ -52,7 +52,7 @@ class AlignedSubject:
     summary : scalar columns of `group/summary.tsv`, in order.
     trend : trend-surface coefficients by name, in order; empty when there is no such model.
     files : the maps, the sidecar and the aligned record.
-    stamps : of the files, as they were written, or before they were verified; none where a ledger vouches for them.
+    stamps : of the files, as they were written; none where they were found.
     skipped : True when everything was found on disk and verified.
     """
 
@@ -66,32 +66,23 @@ class AlignedSubject:
 
 def find_aligned(task: AlignTask, ledger: Ledger) -> AlignedSubject | None:
     """What is told of a subject whose aligned record and maps are on disk and verified; None where they are not."""
-    path, key = _paths(task).aligned, _key(task)
-    if (told := ledger.find(path, key)) is not None:
-        return _found(task, told["files"], told, ())
-    (stamp,) = stamps([path])
-    if not is_done(path, key):
+    path = _paths(task).aligned
+    told = find_verified(ledger, path, _key(task), _tell)
+    if told is None:
         return None
-    about = read_attributes(path)
-    before = stamps([path.with_name(name) for name in about["files"]])
-    if not files_match(path.parent, about["files"]):
-        return None
-    found = _found(task, about["files"], about, (*before, stamp))
-    note_aligned(task, found, ledger)
-    return found
+    files = (*(path.with_name(name) for name in told["files"]), path)
+    return AlignedSubject(task.record, dict(told["summary"]), dict(told["trend"]), files, (), skipped=True)
+
+
+def _tell(about: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": about["summary"], "trend": about["trend"], "files": list(about["files"])}
 
 
 def note_aligned(task: AlignTask, one: AlignedSubject, ledger: Ledger) -> None:
-    """Have a subject remembered that was written or verified."""
+    """Have a subject remembered that was written."""
     names = [path.name for path in one.files]
     told = {"summary": list(one.summary.items()), "trend": list(one.trend.items()), "files": names[:-1]}
     ledger.note(one.files[-1], _key(task), dict(zip(names, one.stamps, strict=True)), told)
-
-
-def _found(task: AlignTask, names: Iterable[str], told: Mapping[str, Any], before: tuple[Stamp, ...]) -> AlignedSubject:
-    path = _paths(task).aligned
-    files = (*(path.with_name(name) for name in names), path)
-    return AlignedSubject(task.record, dict(told["summary"]), dict(told["trend"]), files, before, skipped=True)
 
 
 def run_align(task: AlignTask) -> AlignedSubject:

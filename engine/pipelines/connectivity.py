@@ -20,9 +20,11 @@ from thalgpu.engine.pipelines.connectivity_stage import (
     ConnectivityRecord,
     ConnectivityTask,
     find_finished,
+    note_subject,
     run_connectivity_subject,
 )
 from thalgpu.engine.pipelines.connectivity_tables import write_tables
+from thalgpu.engine.pipelines.ledger import open_ledger
 from thalgpu.engine.pipelines.subject_runs import run_subjects
 from thalgpu.engine.progress import Progress, silent
 
@@ -96,7 +98,9 @@ def run_connectivity(
             tasks,
             find_finished,
             run_connectivity_subject,
+            note_subject,
             out=request.out,
+            ledger=open_ledger(request.out, request.shard),
             workers=workers,
             interrupts=interrupts,
             progress=progress,

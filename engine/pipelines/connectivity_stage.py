@@ -20,13 +20,16 @@ from thalgpu.engine.outputs.atomic import file_sha256
 from thalgpu.engine.outputs.images import Meaning, write_maps
 from thalgpu.engine.outputs.names import connectivity_paths
 from thalgpu.engine.outputs.sidecars import hashed_inputs, write_sidecar
-from thalgpu.engine.outputs.store import DatasetSpec, is_done, read_attributes, read_record, write_record
+from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
 from thalgpu.engine.pipelines.connectivity_seeds import Seeds
-from thalgpu.engine.pipelines.group_stage import files_match
 from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.ledger import Ledger, Stamp, stamps
+from thalgpu.engine.pipelines.verified import find_verified
 
 RESULT_VERSION = 1
 """Part of every key: raised when the same input and options would give other numbers."""
+
+_TOLD = ("participant_id", "n_targets", "n_targets_covered", "n_volumes", "n_kept", "mean_fd")
 
 _LEAST = np.float32(1e-12)
 """Written for a z of exactly 0, since 0 says that there is no signal."""
@@ -63,10 +66,12 @@ class ConnectivityRecord:
     participant_id : without "sub-".
     files : maps and sidecar.
     n_targets, n_targets_covered : targets, and those with a signal.
-    n_volumes, n_kept, mean_fd, sha256, seconds, skipped : as of `SubjectRecord`.
+    key, n_volumes, n_kept, mean_fd, sha256, seconds, skipped : as of `SubjectRecord`.
+    stamps : of maps, sidecar and record, as they were written; none where they were found.
     """
 
     participant_id: str
+    key: str
     files: tuple[Path, ...]
     n_targets: int
     n_targets_covered: int
@@ -76,6 +81,7 @@ class ConnectivityRecord:
     skipped: bool
     sha256: dict[Path, str] = field(default_factory=dict)
     mean_fd: float | None = None
+    stamps: tuple[Stamp, ...] = ()
 
 
 def subject_key(task: ConnectivityTask, sha256: list[str]) -> str:
@@ -83,18 +89,31 @@ def subject_key(task: ConnectivityTask, sha256: list[str]) -> str:
     return config_key(RESULT_VERSION, _config(task), [region_key(region) for region in task.read], sha256)
 
 
-def find_finished(task: ConnectivityTask, hashes: InputHashes) -> tuple[ConnectivityRecord, ...]:
+def find_finished(task: ConnectivityTask, hashes: InputHashes, ledger: Ledger) -> tuple[ConnectivityRecord, ...]:
     """What is told of a subject whose record and maps are on disk and verified; nothing where they are not."""
     paths = connectivity_paths(task.out, task.subject.participant_id)
     if not paths.record.is_file():
         return ()
     sha256 = {file: hashes.sha256(file) for file in task.subject.files}
-    if not is_done(paths.record, subject_key(task, list(sha256.values()))):
+    key = subject_key(task, list(sha256.values()))
+    told = find_verified(ledger, paths.record, key, _tell)
+    if told is None:
         return ()
-    about = read_attributes(paths.record)
-    if not files_match(paths.record.parent, about["files"]):
-        return ()
-    return (_told(task, about, sha256, seconds=0.0, skipped=True),)
+    files = tuple(paths.record.with_name(name) for name in told.pop("files"))
+    return (ConnectivityRecord(**told, key=key, files=files, seconds=0.0, skipped=True, sha256=sha256),)
+
+
+def note_subject(task: ConnectivityTask, record: ConnectivityRecord, ledger: Ledger) -> None:
+    """Have a record and its maps remembered that were written."""
+    path = connectivity_paths(task.out, record.participant_id).record
+    names = [file.name for file in record.files]
+    told = {name: getattr(record, name) for name in _TOLD} | {"files": names}
+    ledger.note(path, record.key, dict(zip([*names, path.name], record.stamps, strict=True)), told)
+
+
+def _tell(about: dict[str, Any]) -> dict[str, Any]:
+    """What is remembered of a record."""
+    return {name: about[name] for name in _TOLD} | {"files": list(about["files"])}
 
 
 def run_connectivity_subject(task: ConnectivityTask) -> tuple[ConnectivityRecord, ...]:
@@ -128,8 +147,23 @@ def run_connectivity_subject(task: ConnectivityTask) -> tuple[ConnectivityRecord
         "mean_fd": loaded.mean_fd,
     }
     record = connectivity_paths(task.out, task.subject.participant_id).record
-    write_record(record, datasets, about, key=subject_key(task, list(loaded.sha256.values())))
-    return (_told(task, about, loaded.sha256, seconds=time.perf_counter() - started, skipped=False),)
+    key = subject_key(task, list(loaded.sha256.values()))
+    write_record(record, datasets, about, key=key)
+    told = ConnectivityRecord(
+        participant_id=task.subject.participant_id,
+        key=key,
+        files=files,
+        n_targets=task.cortex.n_units,
+        n_targets_covered=int(targets.covered.sum()),
+        n_volumes=loaded.n_volumes,
+        n_kept=len(seeds),
+        seconds=time.perf_counter() - started,
+        skipped=False,
+        sha256=loaded.sha256,
+        mean_fd=loaded.mean_fd,
+        stamps=tuple(stamps((*files, record))),
+    )
+    return (told,)
 
 
 def read_regions(task: ConnectivityTask) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -198,21 +232,3 @@ def _write_maps(task: ConnectivityTask, loaded: LoadedSubject, z: NDArray[np.flo
         },
     )
     return (*written, paths.sidecar)
-
-
-def _told(
-    task: ConnectivityTask, about: dict[str, Any], sha256: dict[Path, str], *, seconds: float, skipped: bool
-) -> ConnectivityRecord:
-    folder = connectivity_paths(task.out, task.subject.participant_id).record.parent
-    return ConnectivityRecord(
-        participant_id=task.subject.participant_id,
-        files=tuple(folder / name for name in about["files"]),
-        n_targets=about["n_targets"],
-        n_targets_covered=about["n_targets_covered"],
-        n_volumes=about["n_volumes"],
-        n_kept=about["n_kept"],
-        seconds=seconds,
-        skipped=skipped,
-        sha256=sha256,
-        mean_fd=about["mean_fd"],
-    )

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
@@ -11,12 +10,10 @@ from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
 from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
-from thalgpu.engine.outputs.names import group_paths, subject_paths
-from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.outputs.names import group_paths
 from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, note_aligned, run_align
 from thalgpu.engine.pipelines.group_stage import Template, make_template
-from thalgpu.engine.pipelines.input_hashes import InputHashes
-from thalgpu.engine.pipelines.ledger import Ledger, stamps
+from thalgpu.engine.pipelines.ledger import open_ledger
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.out_folder import (
     check_same_options,
@@ -26,14 +23,7 @@ from thalgpu.engine.pipelines.out_folder import (
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
 from thalgpu.engine.pipelines.subject_runs import note_failure, run_subjects
-from thalgpu.engine.pipelines.subject_stage import (
-    SubjectTask,
-    finished_record,
-    noted,
-    noted_record,
-    run_subject,
-    subject_key,
-)
+from thalgpu.engine.pipelines.subject_stage import SubjectTask, find_finished, note_subject, run_subject
 from thalgpu.engine.pipelines.tables import write_tables
 from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
@@ -125,7 +115,7 @@ class _Stages:
     ) -> None:
         self.request, self.prepared = request, prepared
         self.progress, self.interrupts, self.workers = progress, interrupts, workers
-        self.ledger = Ledger(request.out / "logs" / "verified.txt", request.shard.name if request.shard else None)
+        self.ledger = open_ledger(request.out, request.shard)
         self.current: set[Path] = set()  # aligned files and maps that belong to this run
         self.result = GradientsResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
 
@@ -170,22 +160,19 @@ class _Stages:
             )
             for subject in prepared.subjects
         ]
-        records = run_subjects(
+        return run_subjects(
             tasks,
-            partial(find_finished, self.ledger),
+            find_finished,
             run_subject,
+            note_subject,
             out=request.out,
+            ledger=self.ledger,
             workers=self.workers,
             interrupts=self.interrupts,
             progress=self.progress,
             failures=self.result.failures,
             shard=request.shard,
         )
-        for record in records:
-            if not record.skipped:
-                _note(self.ledger, request.out, record)
-        self.ledger.save()
-        return records
 
     def _shard_done(self, shard: Shard, records: Sequence[SubjectRecord]) -> ShardDone:
         subjects = self.prepared.subjects
@@ -242,30 +229,3 @@ class _Stages:
             self.result.warnings.append(
                 f"{subject}: maps aligned to an earlier template were removed; its own record stays"
             )
-
-
-def find_finished(ledger: Ledger, task: SubjectTask, hashes: InputHashes) -> tuple[SubjectRecord, ...]:
-    """The subject's records when all of them are on disk, verified, and made from these very inputs and options."""
-    found = []
-    for part in task.parts:
-        path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record
-        if not path.is_file():
-            return ()
-        sha256 = {file: hashes.sha256(file) for file in task.subject.files}
-        key = subject_key(task, part, list(sha256.values()))
-        told = ledger.find(path, key)
-        if told is not None:
-            found.append(noted_record(told, part, key, sha256))
-            continue
-        (stamp,) = stamps([path])
-        if not is_done(path, key):
-            return ()
-        found.append(finished_record(path, part, key, sha256, stamp))
-        _note(ledger, task.out, found[-1])
-    return tuple(found)
-
-
-def _note(ledger: Ledger, out: Path, record: SubjectRecord) -> None:
-    """Have a record remembered that was written or verified."""
-    path = subject_paths(out, record.participant_id, record.hemisphere).record
-    ledger.note(path, record.key, {path.name: record.stamp}, noted(record))

@@ -24,6 +24,7 @@ from thalgpu.engine.pipelines.input_hashes import input_sha256
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.subject_stage import RESULT_VERSION, scatter
+from thalgpu.engine.pipelines.verified import files_match
 from thalgpu.engine.results import SubjectRecord
 from thalgpu.errors import NumericsError, ThalgpuWarning, UsageError
 
@@ -133,11 +134,6 @@ def read_template(part: Part, options: GradientOptions) -> NDArray[np.float32]:
             remedy="use fewer --n-components",
         )
     return gradients[:, : options.n_components]
-
-
-def files_match(folder: Path, expected: dict[str, str]) -> bool:
-    """Whether each file of the folder is there and has the SHA-256 that its record states."""
-    return all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in expected.items())
 
 
 def component_names(n_components: int) -> tuple[str, ...]:

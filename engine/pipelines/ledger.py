@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.config import canonical_json
 from thalgpu.engine.outputs.atomic import disk_errors, write_text
 
@@ -76,6 +77,11 @@ class Ledger:
 
     def _of_shards(self) -> list[Path]:
         return sorted(self._path.parent.glob(f"{self._path.stem}-*-of-*{self._path.suffix}"))
+
+
+def open_ledger(out: Path, shard: Shard | None) -> Ledger:
+    """The ledger of an output folder."""
+    return Ledger(out / "logs" / "verified.txt", shard.name if shard else None)
 
 
 def stamps(files: Sequence[Path]) -> list[Stamp]:

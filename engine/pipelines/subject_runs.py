@@ -10,6 +10,7 @@ from thalgpu.engine.cluster.shards import Shard
 from thalgpu.engine.inputs.model import Subject
 from thalgpu.engine.pipelines.crash_report import crash_report
 from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.ledger import Ledger
 from thalgpu.engine.progress import Event, Progress
 from thalgpu.errors import ResourceError, ThalgpuError, WorkerDiedError
 
@@ -44,10 +45,12 @@ Result = TypeVar("Result", bound=SubjectResult)
 
 def run_subjects(
     tasks: Sequence[Task],
-    find: Callable[[Task, InputHashes], Sequence[Result]],
+    find: Callable[[Task, InputHashes, Ledger], Sequence[Result]],
     run: Callable[[Task], Sequence[Result]],
+    note: Callable[[Task, Result, Ledger], None],
     *,
     out: Path,
+    ledger: Ledger,
     workers: Workers,
     interrupts: Interrupts,
     progress: Progress,
@@ -61,6 +64,8 @@ def run_subjects(
     tasks : one a subject.
     find : what is on disk, verified and made from the same inputs and options; nothing where the task must be run.
     run : does the task; runs in a worker.
+    note : has the ledger remember what a worker has written.
+    ledger : of what was verified; saved when all is done.
     out : the output folder, where SHA-256 of inputs are remembered and crashes are reported.
     failures : participant id → what went wrong; added to.
     shard : only every N-th task is of concern; None for all.
@@ -76,7 +81,7 @@ def run_subjects(
     results: list[Result] = []
     waiting: list[Task] = []
     for number, task in enumerate(tasks, start=1):
-        if found := find(task, hashes):
+        if found := find(task, hashes, ledger):
             results += found
             step = number - len(waiting)
             progress(Event("step", f"sub-{task.subject.participant_id}", step, len(tasks)))
@@ -91,10 +96,12 @@ def run_subjects(
         for result in outcome.result or ():
             for path, digest in result.sha256.items():
                 hashes.remember(path, digest, stamps[path])
+            note(outcome.task, result, ledger)
         results += outcome.result or ()
         seconds = sum(result.seconds for result in outcome.result or ())
         progress(Event("step", f"sub-{participant_id}", number, len(tasks), seconds))
     hashes.save()
+    ledger.save()
     if tasks and not results and shard is None and not interrupts.requested:  # of a shard's few, all may well fail
         raise next(iter(failures.values()))
     return sorted(results, key=lambda result: result.participant_id)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from thalgpu.engine.outputs.names import subject_paths
 from thalgpu.engine.outputs.packing import pack_upper
 from thalgpu.engine.outputs.sidecars import hashed_inputs
 from thalgpu.engine.outputs.store import DatasetSpec, read_record, write_record
-from thalgpu.engine.pipelines.ledger import Stamp, stamps
+from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.ledger import Ledger, stamps
 from thalgpu.engine.pipelines.parts import Part
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.self_test import prove_device
+from thalgpu.engine.pipelines.verified import find_verified
 from thalgpu.engine.results import SubjectRecord
 
 RESULT_VERSION = 1
@@ -80,34 +83,40 @@ def run_subject(task: SubjectTask) -> tuple[SubjectRecord, ...]:
     return tuple(records)
 
 
-def finished_record(path: Path, part: Part, key: str, sha256: dict[Path, str], stamp: Stamp) -> SubjectRecord:
-    """What is told of a record found on disk and verified; `stamp` is from before that."""
-    record = read_record(
-        path, {"lambdas": DatasetSpec("float64", (None,)), "covered": DatasetSpec("uint8", (part.n_voxels,))}
-    )
-    about = record.attributes
-    return SubjectRecord(
-        participant_id=about["participant_id"],
-        hemisphere=part.hemisphere,
-        key=key,
-        n_voxels=part.n_voxels,
-        n_covered=int(record.datasets["covered"].sum()),
-        n_targets=about["n_targets"],
-        n_targets_covered=about["n_targets_covered"],
-        n_volumes=about["n_volumes"],
-        n_kept=about["n_kept"],
-        lambdas=record.datasets["lambdas"],
-        seconds=0.0,
-        skipped=True,
-        sha256=sha256,
-        mean_fd=about["mean_fd"],
-        warnings=tuple(about["warnings"]),
-        stamp=stamp,
-    )
+def find_finished(task: SubjectTask, hashes: InputHashes, ledger: Ledger) -> tuple[SubjectRecord, ...]:
+    """The subject's records when all of them are on disk, verified, and made from these very inputs and options."""
+    found = []
+    for part in task.parts:
+        path = subject_paths(task.out, task.subject.participant_id, part.hemisphere).record
+        if not path.is_file():
+            return ()
+        sha256 = {file: hashes.sha256(file) for file in task.subject.files}
+        key = subject_key(task, part, list(sha256.values()))
+        told = find_verified(ledger, path, key, partial(_tell, path, part.n_voxels))
+        if told is None:
+            return ()
+        found.append(_found(told, part, key, sha256))
+    return tuple(found)
 
 
-def noted_record(told: dict[str, Any], part: Part, key: str, sha256: dict[Path, str]) -> SubjectRecord:
-    """The record that `noted` told of."""
+def note_subject(task: SubjectTask, record: SubjectRecord, ledger: Ledger) -> None:
+    """Have a record remembered that was written."""
+    path = subject_paths(task.out, record.participant_id, record.hemisphere).record
+    told = {name: getattr(record, name) for name in _NOTED}
+    told |= {"lambdas": record.lambdas.tolist(), "warnings": list(record.warnings)}
+    ledger.note(path, record.key, {path.name: record.stamp}, told)
+
+
+def _tell(path: Path, n_voxels: int, about: dict[str, Any]) -> dict[str, Any]:
+    """What is remembered of a record on disk; the rest is known before it is found."""
+    stored = read_record(
+        path, {"lambdas": DatasetSpec("float64", (None,)), "covered": DatasetSpec("uint8", (n_voxels,))}
+    )
+    numbers = {"lambdas": stored.datasets["lambdas"].tolist(), "n_covered": int(stored.datasets["covered"].sum())}
+    return {name: about[name] for name in (*_NOTED, "warnings") if name != "n_covered"} | numbers
+
+
+def _found(told: dict[str, Any], part: Part, key: str, sha256: dict[Path, str]) -> SubjectRecord:
     lambdas, remarks = np.array(told["lambdas"], dtype=np.float64), tuple(told["warnings"])
     return SubjectRecord(
         **{**told, "lambdas": lambdas, "warnings": remarks},
@@ -118,12 +127,6 @@ def noted_record(told: dict[str, Any], part: Part, key: str, sha256: dict[Path, 
         skipped=True,
         sha256=sha256,
     )
-
-
-def noted(record: SubjectRecord) -> dict[str, Any]:
-    """What a ledger remembers of a record, as plain values; the rest is known before it is found."""
-    told = {name: getattr(record, name) for name in _NOTED}
-    return {**told, "lambdas": record.lambdas.tolist(), "warnings": list(record.warnings)}
 
 
 def _run_part(task: SubjectTask, part: Part, series: SubjectSeries, started: float) -> SubjectRecord:

@@ -6,7 +6,7 @@ import pytest
 
 from thalgpu.engine.config import CleaningOptions, GradientOptions
 from thalgpu.engine.outputs import store
-from thalgpu.engine.pipelines import align_stage, gradients
+from thalgpu.engine.pipelines import verified
 from thalgpu.engine.pipelines.gradients import run_gradients
 from thalgpu.engine.pipelines.ledger import Ledger, stamps
 from thalgpu.engine.pipelines.prepare import GradientsRequest
@@ -102,8 +102,7 @@ def test_a_second_run_opens_no_subjects_record_and_tells_the_same(request_, monk
     def opened(path, key):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(gradients, "is_done", opened)
-    monkeypatch.setattr(align_stage, "is_done", opened)
+    monkeypatch.setattr(verified, "is_done", opened)
     again = run_gradients(request_)
     assert (request_.out / "group" / "summary.tsv").read_bytes() == summary
     for one, other in zip(first.aligned, again.aligned, strict=True):
