@@ -12,9 +12,9 @@ from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
 from thalgpu.engine.cluster.shards import ShardDone
 from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
-from thalgpu.engine.outputs.store import read_attributes
 from thalgpu.engine.outputs.structure_names import Measure, Side, measure_record, registered_record
 from thalgpu.engine.pipelines.input_hashes import InputHashes
+from thalgpu.engine.pipelines.ledger import open_ledger
 from thalgpu.engine.pipelines.structure_folder import claim_folder, remove_others, write_folder_files
 from thalgpu.engine.pipelines.structure_group import GroupTables, write_vertices
 from thalgpu.engine.pipelines.structure_prepare import StructurePrepared, prepare_structure
@@ -91,6 +91,7 @@ class _Stages:
     ) -> None:
         self.request, self.prepared = request, prepared
         self.progress, self.interrupts, self.workers = progress, interrupts, workers
+        self.ledger = open_ledger(request.out, request.shard)
         self.result = StructureResult(
             request.out,
             failures=dict(prepared.rejected),
@@ -121,15 +122,14 @@ class _Stages:
         shard, tasks = self.request.shard, self.prepared.tasks
         hashes = InputHashes(self.request.out / "logs" / "input-hashes.json", shard.name if shard else None)
         mine = shard.mine(tasks) if shard else tasks
-        found = self._each("subjects", mine, lambda task: find_measured(task, hashes), run_measure)
+        found = self._each("subjects", mine, lambda task: find_measured(task, hashes, self.ledger), run_measure)
         hashes.save()
         if shard:
             self.result.shard = ShardDone(shard, len(found), len(mine), len(tasks), "records")
         records: dict[Measure, list[Measured]] = {}
         for one in sorted(found, key=lambda one: one.task.participant_id):
             records.setdefault(one.task.measure, []).append(one)
-            about = read_attributes(measure_record(self.request.out, one.task.participant_id, one.task.measure))
-            self.result.warnings += [f"sub-{one.task.participant_id}: {text}" for text in about["warnings"]]
+            self.result.warnings += [f"sub-{one.task.participant_id}: {text}" for text in one.told["warnings"]]
         return records
 
     def _meshes(self, shapes: Sequence[Measured]) -> dict[str, Path]:
@@ -145,7 +145,7 @@ class _Stages:
             RegisterTask(one.task.participant_id, one.key, templates, self.request.shape_alignment, out)
             for one in shapes
         ]
-        done = self._each("registration", tasks, find_registered, run_register)
+        done = self._each("registration", tasks, lambda task: find_registered(task, self.ledger), run_register)
         ids = sorted(one.participant_id for one in done)
         return {who: registered_record(out, who) for who in ids}
 
@@ -197,9 +197,15 @@ class _Stages:
                 self._note(who, outcome.error, getattr(outcome.task, "files", ()))  # meshes are registered from records
             else:
                 finished.append(outcome.result)
+                self._remember(outcome.result)
             seconds = outcome.result.seconds if outcome.result else 0.0
             self.progress(Event("step", outcome.task.words, number, len(tasks), seconds))
+        self.ledger.save()
         return finished
+
+    def _remember(self, written: Measured | Registered) -> None:
+        assert written.stamp is not None
+        self.ledger.note(written.record, written.key, {written.record.name: written.stamp}, written.told)
 
     def _note(self, who: str, error: Exception | None, files: Sequence[Path] = ()) -> None:
         """A person's first error is the person's failure; others of the same person are remarks."""

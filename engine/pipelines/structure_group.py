@@ -11,7 +11,7 @@ from thalgpu.engine.inputs.freesurfer_binary import read_surface
 from thalgpu.engine.inputs.freesurfer_folder import read_folder_parcels
 from thalgpu.engine.inputs.s1_names import S1
 from thalgpu.engine.inputs.thickness_maps import read_s1_parcels
-from thalgpu.engine.outputs.store import DatasetSpec, read_attributes, read_record
+from thalgpu.engine.outputs.store import DatasetSpec, read_record
 from thalgpu.engine.outputs.structure_names import (
     CORTEX,
     SIDES,
@@ -59,9 +59,8 @@ class GroupTables:
     def _rows(self, measure: Measure, records: Mapping[Measure, Sequence[Measured]]) -> dict[str, TableRow]:
         rows = dict(self.prepared.rows.get(measure, {}))
         for one in records.get(measure, ()):
-            about = read_attributes(measure_record(self.request.out, one.task.participant_id, measure))
-            values, weighted = (dict(about.get(name, ())) for name in ("values", "weighted"))
-            rows[one.task.participant_id] = TableRow(values, weighted, about.get("icv"))
+            values, weighted = (dict(one.told.get(name, ())) for name in ("values", "weighted"))
+            rows[one.task.participant_id] = TableRow(values, weighted, one.told.get("icv"))
         return rows
 
     def _volumes(self, rows: Mapping[str, TableRow]) -> list[Path]:
@@ -128,7 +127,7 @@ def write_vertices(
     """
     written: list[Path] = []
     for side in SIDES:
-        having = [one for one in records if f"{side}/vertices" in _datasets(request.out, one)]
+        having = [one for one in records if f"{side}/vertices" in one.told["datasets"]]
         if not having or 2 * len(having) < len(records):
             continue
         for one in records:
@@ -156,13 +155,6 @@ def write_vertices(
         if prepared.common is not None and prepared.sources["thickness"] == "surfaces":
             written += _write_common(request.out, prepared, side, result)
     return written
-
-
-def _datasets(out: Path, one: Measured) -> Mapping[str, object]:
-    listed: Mapping[str, object] = read_attributes(measure_record(out, one.task.participant_id, "thickness"))[
-        "datasets"
-    ]
-    return listed
 
 
 def _s1_of(

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.config import config_key
-from thalgpu.engine.outputs.store import DatasetSpec, Record, is_done, read_record, write_record
+from thalgpu.engine.outputs.store import DatasetSpec, Record, read_record, write_record
 from thalgpu.engine.outputs.structure_names import SIDES, Side, measure_record, registered_record
+from thalgpu.engine.pipelines.ledger import Ledger, Stamp, stamps
 from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES
 from thalgpu.engine.pipelines.structure_subject import RESULT_VERSION, Measured
+from thalgpu.engine.pipelines.verified import find_verified
 from thalgpu.engine.structure.alignment import ShapeAlignment
 from thalgpu.engine.structure.mesh_geometry import outward_faces
 from thalgpu.engine.structure.meshing import mesh_of_average
@@ -58,11 +60,20 @@ class RegisterTask:
 
 @dataclass(frozen=True)
 class Registered:
-    """Registered meshes that are on disk, verified."""
+    """Registered meshes that are on disk, verified.
+
+    Attributes
+    ----------
+    participant_id : without "sub-".
+    record, key, told, seconds, stamp : as of `Measured`; there is nothing that is told.
+    """
 
     participant_id: str
+    record: Path
+    key: str
+    told: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    skipped: bool = False
+    stamp: Stamp | None = None
 
 
 def make_templates(
@@ -89,10 +100,11 @@ def make_templates(
     return templates
 
 
-def find_registered(task: RegisterTask) -> Registered | None:
+def find_registered(task: RegisterTask, ledger: Ledger) -> Registered | None:
     """The person's registered meshes when they are on disk and made from these surfaces and templates."""
-    path = registered_record(task.out, task.participant_id)
-    return Registered(task.participant_id, skipped=True) if is_done(path, task.key) else None
+    path, key = registered_record(task.out, task.participant_id), task.key
+    found = find_verified(ledger, path, key, lambda _: {})
+    return None if found is None else Registered(task.participant_id, path, key)
 
 
 def run_register(task: RegisterTask) -> Registered:
@@ -110,8 +122,10 @@ def run_register(task: RegisterTask) -> Registered:
             datasets |= {f"{side}/coordinates": _aligned(mesh, task.alignment), f"{side}/faces": template.faces}
             residuals[side] = [mesh.residual_mean, mesh.residual_max]
     attributes = {"participant_id": task.participant_id, "residual_mm": residuals}
-    write_record(registered_record(task.out, task.participant_id), datasets, attributes, key=task.key)
-    return Registered(task.participant_id, time.perf_counter() - started)
+    path, key = registered_record(task.out, task.participant_id), task.key
+    write_record(path, datasets, attributes, key=key)
+    (stamp,) = stamps([path])
+    return Registered(task.participant_id, path, key, seconds=time.perf_counter() - started, stamp=stamp)
 
 
 def _aligned(mesh: RegisteredMesh, alignment: ShapeAlignment) -> NDArray[np.float64]:

@@ -26,12 +26,14 @@ from thalgpu.engine.inputs.s1_names import S1, Atlas
 from thalgpu.engine.inputs.thalamus_labels import read_thalamus_labels
 from thalgpu.engine.inputs.thickness_maps import S1Parcels, read_s1_parcels, read_thickness_map, require_same_surface
 from thalgpu.engine.outputs.sidecars import hashed_inputs
-from thalgpu.engine.outputs.store import is_done, write_record
+from thalgpu.engine.outputs.store import write_record
 from thalgpu.engine.outputs.structure_names import Side, measure_record
 from thalgpu.engine.pipelines.input_hashes import InputHashes, input_sha256
+from thalgpu.engine.pipelines.ledger import Ledger, Stamp, stamps
 from thalgpu.engine.pipelines.remarks import collect_remarks
 from thalgpu.engine.pipelines.structure_meshes import read_closed_mesh
 from thalgpu.engine.pipelines.structure_sources import HEMISPHERES, MeasureTask
+from thalgpu.engine.pipelines.verified import find_verified
 from thalgpu.engine.structure.meshing import mesh_of_mask, voxels_of_mask
 from thalgpu.engine.structure.thickness import nearest_on_sphere, region_mean
 from thalgpu.errors import InputError, NumericsError
@@ -50,24 +52,30 @@ class Measured:
     Attributes
     ----------
     task : what it is of.
+    record : its file.
     key : its identity.
+    told : what a ledger remembers of it: "values", "weighted" ones, "icv" (as far as the measure has them), "warnings"
+        and names of "datasets".
     seconds : that it took.
-    skipped : whether it was there already.
+    stamp : size and modification time (ns) of its file as it was written; None where it was there already.
     """
 
     task: MeasureTask
+    record: Path
     key: str
+    told: dict[str, Any]
     seconds: float = 0.0
-    skipped: bool = False
+    stamp: Stamp | None = None
 
 
-def find_measured(task: MeasureTask, hashes: InputHashes) -> Measured | None:
+def find_measured(task: MeasureTask, hashes: InputHashes, ledger: Ledger) -> Measured | None:
     """The person's record when it is on disk and made from these very files and options."""
     path = measure_record(task.out, task.participant_id, task.measure)
     if not path.is_file():
         return None
     key = _key(task, [hashes.sha256(file) for file in task.files])
-    return Measured(task, key, skipped=True) if is_done(path, key) else None
+    told = find_verified(ledger, path, key, _tell)
+    return None if told is None else Measured(task, path, key, told)
 
 
 def run_measure(task: MeasureTask) -> Measured:
@@ -78,14 +86,22 @@ def run_measure(task: MeasureTask) -> Measured:
         with collect_remarks() as remarks:
             attributes, datasets = _MEASURES[task.measure](task)
     key = _key(task, list(sha256.values()))
-    about = {
+    about = attributes | {
         "participant_id": task.participant_id,
         "source": task.source,
         "inputs": hashed_inputs(sha256),
         "warnings": remarks,
     }
-    write_record(measure_record(task.out, task.participant_id, task.measure), datasets, about | attributes, key=key)
-    return Measured(task, key, time.perf_counter() - started)
+    path = measure_record(task.out, task.participant_id, task.measure)
+    write_record(path, datasets, about, key=key)
+    (stamp,) = stamps([path])
+    return Measured(task, path, key, _tell(about | {"datasets": datasets}), time.perf_counter() - started, stamp)
+
+
+def _tell(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is remembered of a record."""
+    told = {name: about[name] for name in ("values", "weighted", "icv", "warnings") if name in about}
+    return told | {"datasets": sorted(about["datasets"])}
 
 
 def _key(task: MeasureTask, sha256: list[str]) -> str:
