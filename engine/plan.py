@@ -18,6 +18,8 @@ BATCH_BYTES = 64 * 2**20
 """Products and maps of the permutations that are worked on at once."""
 LARGEST_BASIS = 300
 """Pooled eigenvectors that subjects are expressed in, at most."""
+SUBJECTS_A_SUM = 32
+"""Subjects, or sums of subjects, that one branch of a template's sum adds up: an order of additions, so in its key."""
 FEW_BLOCKS = 2
 """So few blocks are done in this process before others would have started."""
 
@@ -85,9 +87,10 @@ def plan_gradients(
     connectivity = 4 * n_voxels * n_targets if keeps_connectivity else 0
     series = n_timepoints * n_elements * (4 + 4 + 8)  # as read, cleaned, and one float64 block in between
     matrices = n_voxels**2 * (4 + 8 + 8)  # affinity, its operator and one work matrix
-    worker_bytes = (
-        INTERPRETER_BYTES + 8 * volume_bytes + max(series, series // 2 + TILE_BYTES + matrices) + connectivity
-    )
+    sum_bytes = _sum_bytes(n_subjects, n_voxels, n_targets, options)
+    subject_bytes = 8 * volume_bytes + max(series, series // 2 + TILE_BYTES + matrices) + connectivity
+    # a sum, the same as a file in memory, and one subject's share
+    worker_bytes = INTERPRETER_BYTES + max(subject_bytes, 2 * sum_bytes + sum_bytes // 2)
     allowed, fitting = subjects_that_fit(worker_bytes, memory)
     projections = n_targets if "projections" in options.keep else 0
     maps = 4 * options.n_components * 3 * (n_voxels + projections)
@@ -108,8 +111,15 @@ def plan_gradients(
         device_bytes=series + TILE_BYTES + matrices + connectivity if gpus else 0,
         worker_bytes=worker_bytes,
         memory_bytes=allowed,
-        disk_bytes=n_subjects * n_parts * part_bytes,
+        disk_bytes=n_subjects * n_parts * part_bytes + sum_bytes * (-(-n_subjects // (SUBJECTS_A_SUM - 1))),
     )
+
+
+def _sum_bytes(n_subjects: int, n_voxels: int, n_targets: int, options: GradientOptions) -> int:
+    """Size of the sum of one branch of the template, which is written where there are several."""
+    if n_subjects <= SUBJECTS_A_SUM or options.template not in ("pooled", "pooled-connectivity"):
+        return 0
+    return 4 * n_voxels**2 if options.template == "pooled" else 12 * n_voxels * n_targets
 
 
 def subjects_that_fit(worker_bytes: int, memory: int | None) -> tuple[int, int]:

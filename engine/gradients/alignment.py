@@ -144,6 +144,15 @@ def generalised_procrustes(
     returned, not to the one before it.
     """
     gradients = [as_floats("gradients", one) for one in gradients]
+    reference, n_iterations = generalised_reference(gradients, reference, n_align=n_align)
+    subjects = tuple(procrustes(one, reference, n_align=n_align) for one in gradients)
+    return GroupAlignment(reference, subjects, n_iterations)
+
+
+def generalised_reference(
+    gradients: Sequence[Array], reference: Array | None = None, *, n_align: int | None = None
+) -> tuple[Array, int]:
+    """The reference of `generalised_procrustes` and its number of rounds, without everybody's aligned gradients."""
     if not gradients:
         raise NumericsError("there are no gradients to align")
     if reference is None:
@@ -156,8 +165,7 @@ def generalised_procrustes(
         reference = renewed
         if abs(before - moved) < TOLERANCE:
             break
-    subjects = tuple(procrustes(one, reference, n_align=n_align) for one in gradients)
-    return GroupAlignment(reference, subjects, n_iterations)
+    return reference, n_iterations
 
 
 def _mean_aligned(gradients: Sequence[Array], reference: Array, n_align: int | None) -> Array:

@@ -25,6 +25,7 @@ from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared, prepare
 from thalgpu.engine.pipelines.subject_runs import note_failure, run_subjects
 from thalgpu.engine.pipelines.subject_stage import SubjectTask, find_finished, note_subject, run_subject
 from thalgpu.engine.pipelines.tables import write_tables
+from thalgpu.engine.pipelines.template_sums import SumStoppedError
 from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.results import SubjectRecord
@@ -132,7 +133,10 @@ class _Stages:
             if self.interrupts.requested:
                 break
             mine = [record for record in records if record.hemisphere == part.hemisphere]
-            template = self._template(part, mine, left)
+            try:
+                template = self._template(part, mine, left)
+            except SumStoppedError:
+                break
             left = left or (part, template)
             self._alignment(part, mine, template)
         if self.interrupts.requested:
@@ -182,7 +186,9 @@ class _Stages:
     def _template(self, part: Part, records: Sequence[SubjectRecord], left: tuple[Part, Template] | None) -> Template:
         self.progress(Event("stage", f"template{f' {part.hemisphere}' if part.hemisphere else ''}", total=1))
         began = time.perf_counter()
-        template = make_template(self.request.out, part, records, self.request.options, left)
+        here = self.prepared.plan.in_process and self.request.scheduler is None
+        workers = None if here else self.workers
+        template = make_template(self.request.out, part, records, self.request.options, left, workers)
         self.result.templates.append(template)
         self.result.warnings += template.warnings
         self.progress(Event("step", "group", 1, 1, time.perf_counter() - began))
