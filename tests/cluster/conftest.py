@@ -1,6 +1,8 @@
 """A Dask cluster of three encrypted local workers, a small cohort, and runs to compare with."""
 
 import io
+import re
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,3 +154,31 @@ def commands(in_process, inputs, cohort):
         "connectivity": ["connectivity", *inputs[:-2], "--maps"],
         "structure": ["structure", "--subjects", cohort.table_file],
     }
+
+
+@pytest.fixture(scope="session")
+def short_study(cohort, tmp_path_factory):
+    """A study of three arms, one of each command, and few permutations: it takes seconds; never changed.
+
+    Its folder holds the inputs, too, for whoever needs a copy.
+    """
+    folder = tmp_path_factory.mktemp("study") / "cohort"
+    shutil.copytree(cohort.folder, folder)
+    path = folder / "study.toml"
+    text = re.sub(r"(?m)^sensitivity = .*\n", "", path.read_text())
+    text = re.sub(r"(?ms)^\[arms\.(thickness|shape|group_gradients)\].*?(?=^\[|\Z)", "", text)
+    path.write_text(
+        text.replace("n_perm = 2000", "n_perm = 20")
+        .replace("tfce = true", "")
+        .replace("components = [1, 2]", "components = [1]")
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def studied_in_process(thalgpu, short_study, tmp_path_factory):
+    """What a single process makes of the short study; never written to."""
+    out = tmp_path_factory.mktemp("studied") / "out"
+    done = thalgpu("study", short_study, "--out", out, "--workers", 1, "--gpus", 0)
+    assert done.exit_code == 0, done.err
+    return out
