@@ -73,15 +73,16 @@ def _read_shard(read: dict[str, Any]) -> "Shard":
 
 def _read_scheduler(read: dict[str, Any]) -> "Scheduler | None":
     """The Dask cluster that the options name; an address that cannot be used is refused before any work."""
-    from thalgpu.engine.cluster.scheduler import Scheduler
+    from thalgpu.engine.cluster.scheduler import LOCAL, Scheduler
 
     names = ("insecure", "tls_ca", "tls_cert", "tls_key")
-    if read["scheduler"] is None:
+    if read["scheduler"] in (None, LOCAL):
         for name in names:
             if read[name]:
                 option_name = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option_name} speaks of a --scheduler", remedy="leave it out, or add one")
-        return None
+                of_what = "an address as --scheduler" if read["scheduler"] else "a --scheduler"
+                raise UsageError(f"{option_name} speaks of {of_what}", remedy="leave it out, or add one")
+        return Scheduler(LOCAL) if read["scheduler"] else None
     if read.get("gpus"):
         raise UsageError(
             "--gpus counts this machine's, and the work is done by a --scheduler's workers",
@@ -96,7 +97,8 @@ GpusOption = Annotated[int | None, option(RUNNING, "GPUs, one process each; 0: n
 WorkersOption = Annotated[int | None, option(RUNNING, "Processes. [default: as many as cores and memory allow]", min=1)]
 MemoryOption = Annotated[str | None, option(RUNNING, "Memory allowed. [default: 90 % of what is free]", metavar="16GB")]
 SchedulerOption = Annotated[
-    str | None, option(RUNNING, "Run on this Dask cluster: tls://HOST:PORT, or its file.", metavar="ADDRESS")
+    str | None,
+    option(RUNNING, "Run on this Dask cluster: tls://HOST:PORT, its file, or local: start one.", metavar="ADDRESS"),
 ]
 InsecureOption = Annotated[bool, option(RUNNING, "Accept a scheduler without encryption.", "--insecure")]
 TlsCaOption = Annotated[Path | None, option(RUNNING, "The cluster's authority, PEM. [default: Dask's]")]

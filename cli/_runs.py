@@ -60,8 +60,12 @@ def names_of(options: type) -> list[str]:
 
 
 def print_scheduler(request: "OnScheduler") -> None:
-    """Who does the work, if it is not this machine, for which the plan is made."""
-    if request.scheduler is not None:
+    """Who does the work, if it is not processes of our own, for which the plan is made."""
+    if request.scheduler is None:
+        return
+    if request.scheduler.is_local:
+        print_line("scheduler   local: a Dask cluster of this machine, for this run, encrypted and on loopback only")
+    else:
         print_line(f"scheduler   {request.scheduler.place}: its workers do the work, one task each at a time")
 
 

@@ -23,14 +23,15 @@ def choose_gpus(requested: int | None, scheduler: Scheduler | None = None) -> tu
     Parameters
     ----------
     requested : how many; 0 for the CPU; None for all that can compute, or the CPU where none can.
-    scheduler : whose workers have GPUs of their own or none; this machine's are then left alone.
+    scheduler : whose workers have GPUs of their own or none; this machine's are then left alone, unless it is to be
+        started here.
 
     Raises
     ------
     ResourceError
         Fewer can compute than are asked for; it says why, and what to install.
     """
-    if requested == 0 or scheduler is not None:
+    if requested == 0 or (scheduler is not None and not scheduler.is_local):
         return ()
     try:
         found = find_gpus()
@@ -64,7 +65,10 @@ def use_gpu(number: int | None) -> Iterator[Place]:
     try:
         with cupy.cuda.Device(number):
             yield cupy.asarray
-    except cupy.cuda.memory.OutOfMemoryError as error:
+    except MemoryError as error:
+        of_cupy, of_rmm = isinstance(error, cupy.cuda.memory.OutOfMemoryError), "out_of_memory" in str(error)
+        if not of_cupy and not of_rmm:
+            raise
         raise ResourceError(
             f"GPU {number} is out of memory: {error}",
             remedy="use a larger GPU, or the CPU with --gpus 0",

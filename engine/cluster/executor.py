@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_sentinel
 from multiprocessing.queues import SimpleQueue
@@ -16,7 +17,9 @@ from typing import Generic, Self, TypeVar
 from thalgpu.engine.cluster.dask_executor import DaskExecutor, NotBegun
 from thalgpu.engine.cluster.devices import set_worker_gpu
 from thalgpu.engine.cluster.interrupts import Interrupted, Interrupts
+from thalgpu.engine.cluster.local_cluster import start_local_cluster
 from thalgpu.engine.cluster.scheduler import Scheduler
+from thalgpu.engine.progress import Progress, silent
 from thalgpu.errors import WorkerDiedError
 
 Task = TypeVar("Task")
@@ -58,8 +61,11 @@ class Workers:
     ----------
     n_workers, in_process, gpus : of this machine.
     interrupts : after a signal nothing new starts.
-    scheduler : of the Dask cluster that is used instead, or None.
+    scheduler : of the Dask cluster that is used instead, or None. A local one is started with `n_workers` and `gpus`,
+        whatever `in_process` says.
     shared : the output folder, which a cluster's workers must see.
+    device_bytes : what a worker needs of its GPU.
+    progress : told where the dashboard of a cluster is that is started here.
     """
 
     def __init__(
@@ -71,14 +77,19 @@ class Workers:
         gpus: Sequence[int] = (),
         scheduler: Scheduler | None = None,
         shared: Path = Path(),
+        device_bytes: int = 0,
+        progress: Progress = silent,
     ) -> None:
         self._gpus = gpus
+        self._device_bytes = device_bytes
+        self._progress = progress
         self._scheduler = scheduler
         self._shared = shared
         self._in_process = in_process
         self._n_workers = n_workers
         self._interrupts = interrupts
         self._executor: Executor | None = None
+        self._own_cluster = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +149,8 @@ class Workers:
         died: list[Task] = []
         yield from self._drain(function, [task], died)
         if died and not self._interrupts.requested:
-            remedy = "use fewer --workers" if self._scheduler is None else "give workers more"
+            is_here = self._scheduler is None or self._scheduler.is_local
+            remedy = "use fewer --workers" if is_here else "give workers more"
             remedy = f"it may have run out of memory: {remedy}"
             yield Outcome(task, error=WorkerDiedError("the worker process died", remedy=remedy))
         if self._scheduler is None:
@@ -165,7 +177,7 @@ class Workers:
     def _open(self) -> Executor:
         if self._executor is None:
             if self._scheduler is not None:
-                self._executor = DaskExecutor(self._scheduler, self._shared)
+                self._executor = DaskExecutor(self._reach(self._scheduler), self._shared)
             elif self._in_process:
                 set_worker_gpu(self._gpus[0] if self._gpus else None)
                 self._executor = InProcessExecutor()
@@ -173,10 +185,22 @@ class Workers:
                 self._executor = _process_pool(self._n_workers, self._gpus)
         return self._executor
 
+    def _reach(self, scheduler: Scheduler) -> Scheduler:
+        """The scheduler itself, or that of a cluster started in its place."""
+        if not scheduler.is_local:
+            return scheduler
+        started = start_local_cluster(
+            self._n_workers, self._gpus, device_bytes=self._device_bytes, progress=self._progress
+        )
+        return self._own_cluster.enter_context(started)
+
     def _close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        try:
+            if self._executor is not None:
+                self._executor.shutdown(wait=True, cancel_futures=True)
+                self._executor = None
+        finally:
+            self._own_cluster.close()
 
     def _kill(self) -> None:
         if isinstance(self._executor, DaskExecutor):

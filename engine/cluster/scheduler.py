@@ -7,14 +7,17 @@ from typing import Any
 
 from thalgpu.errors import InputError, UsageError
 
+LOCAL = "local"
+"""In place of an address: a cluster of this machine, which the run starts and ends itself."""
+
 
 @dataclass(frozen=True)
 class Scheduler:
-    """A Dask cluster that somebody has started.
+    """A Dask cluster that somebody has started, or that is to be started.
 
     Attributes
     ----------
-    place : `tls://host:port`, or the scheduler's file.
+    place : `tls://host:port`, the scheduler's file, or `LOCAL`.
     insecure : a plain `tcp://` connection, on which whoever reaches the port can run code as its owner, is accepted.
     tls_ca, tls_cert, tls_key : PEM files of the authority, of this client and of its key; None for those of Dask's own
         configuration.
@@ -28,8 +31,13 @@ class Scheduler:
     tls_key: Path | None = None
     cpu_only: bool = False
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the run is to start it, of this machine's processes or GPUs."""
+        return self.place == LOCAL
+
     def address(self) -> str:
-        """Where it listens.
+        """Where it listens; not for a cluster that is still to be started.
 
         Raises
         ------

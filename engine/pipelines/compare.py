@@ -64,7 +64,12 @@ def run_compare(
         hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
         Workers(
-            plan.workers, interrupts, in_process=plan.in_process, scheduler=request.scheduler, shared=request.out
+            plan.workers,
+            interrupts,
+            in_process=plan.in_process,
+            scheduler=request.scheduler,
+            shared=request.out,
+            progress=progress,
         ) as workers,
     ):
         if request.shard is None:  # the others are at work on theirs

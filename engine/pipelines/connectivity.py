@@ -87,7 +87,12 @@ def run_connectivity(
         hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
         Workers(
-            plan.workers, interrupts, in_process=plan.in_process, scheduler=request.scheduler, shared=request.out
+            plan.workers,
+            interrupts,
+            in_process=plan.in_process,
+            scheduler=request.scheduler,
+            shared=request.out,
+            progress=progress,
         ) as workers,
     ):
         claim_folder(request, prepared)

@@ -81,7 +81,7 @@ def run_gradients(
     with (
         hold(request.out, request.shard.name if request.shard else None),
         catch_interrupts() as interrupts,
-        _workers(request, prepared.plan, interrupts) as workers,
+        _workers(request, prepared.plan, interrupts, progress) as workers,
     ):
         check_same_options(request, prepared)
         if request.shard is None:  # the others are at work on theirs
@@ -92,7 +92,7 @@ def run_gradients(
     return result
 
 
-def _workers(request: GradientsRequest, plan: GradientsPlan, interrupts: Interrupts) -> Workers:
+def _workers(request: GradientsRequest, plan: GradientsPlan, interrupts: Interrupts, progress: Progress) -> Workers:
     return Workers(
         plan.workers,
         interrupts,
@@ -100,6 +100,8 @@ def _workers(request: GradientsRequest, plan: GradientsPlan, interrupts: Interru
         gpus=plan.gpus,
         scheduler=request.scheduler,
         shared=request.out,
+        device_bytes=plan.device_bytes,
+        progress=progress,
     )
 
 

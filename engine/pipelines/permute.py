@@ -73,6 +73,8 @@ def run_permute(
             gpus=plan.gpus,
             scheduler=request.scheduler,
             shared=request.out,
+            device_bytes=plan.device_bytes,
+            progress=progress,
         ) as workers:
             result = PermuteResult(request.out, warnings=prepared.warnings)
             _Run(request, prepared, progress, interrupts, workers, result).run()

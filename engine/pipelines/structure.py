@@ -67,6 +67,7 @@ def run_structure(
             in_process=prepared.in_process,
             scheduler=request.scheduler,
             shared=request.out,
+            progress=progress,
         ) as workers,
     ):
         claim_folder(request, prepared)
