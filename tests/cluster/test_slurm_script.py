@@ -88,6 +88,18 @@ def test_array_runs_every_shard_and_then_the_merge(run_script, tmp_path):
 
 
 @pytest.mark.studies
+def test_array_of_a_study_gives_the_bytes_of_one_process(
+    run_script, short_study, studied_in_process, same_bytes, tmp_path
+):
+    command = [str(word) for word in ("study", short_study, "--out", tmp_path / "out", "--workers", 1, "--gpus", 0)]
+    done = run_script(slurm_script(command, Job(array=2)))
+    assert done.returncode == 0, done.stderr
+    assert "gradients: subjects: 5" in done.stderr, "of the first shard"
+    assert "gradients: subjects: 4" in done.stderr, "of the second"
+    same_bytes(tmp_path / "out", studied_in_process)
+
+
+@pytest.mark.studies
 def test_dask_job_gives_the_bytes_of_one_process(run_script, test_options, tested_in_process, same_bytes, tmp_path):
     command = [str(word) for word in (*test_options, "--out", tmp_path / "out")]
     done = run_script(slurm_script(command, Job(cpus=2)))
@@ -110,6 +122,14 @@ def test_command_prints_the_script(thalgpu):
     assert done.exit_code == 0, done.err
     assert "#SBATCH --time=4:00:00" in done.out
     assert "srun thalgpu permute out --n-perm 100 --atlas 'a b' --shard" in done.out
+
+
+def test_study_is_shared_by_an_array(thalgpu):
+    done = thalgpu("slurm-script", "--array", 3, "--gpus-per-node", 1, "study", "study.toml", "--n-perm", 500)
+    assert done.exit_code == 0, done.err
+    assert "#SBATCH --job-name=thalgpu-study" in done.out
+    assert 'srun thalgpu study study.toml --n-perm 500 --shard "$SLURM_ARRAY_TASK_ID/3"' in done.out
+    assert "srun thalgpu study study.toml --n-perm 500\n" in done.out
 
 
 @pytest.mark.parametrize(
