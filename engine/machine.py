@@ -52,8 +52,12 @@ def cgroup_cores() -> float | None:
     return min(shares, default=None)
 
 
-def find_gpus() -> tuple[Gpu, ...]:
+def find_gpus(*, at_most: int | None = None) -> tuple[Gpu, ...]:
     """Every CUDA device that CuPy can compute on.
+
+    Parameters
+    ----------
+    at_most : look at the first only: each that is looked at keeps some memory of this process's until it ends.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def find_gpus() -> tuple[Gpu, ...]:
 
         runtime = cupy.cuda.runtime
         found = []
-        for index in range(runtime.getDeviceCount()):
+        for index in range(runtime.getDeviceCount())[:at_most]:
             with cupy.cuda.Device(index):
                 free, total = runtime.memGetInfo()
                 if int(cupy.arange(8).sum()) != 28:  # compiles and launches, which needs CUDA's headers as well

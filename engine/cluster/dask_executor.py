@@ -218,6 +218,10 @@ class DaskExecutor(Executor):
             if isinstance(about, OSError):
                 continue  # it went while it was asked; if it is there, it is asked again
             self._workers[worker] = _checked(worker, about, self._token.parent)
+        if self._scheduler.gpu_only and any(about.gpu is None for about in self._workers.values()):
+            raise ResourceError(
+                "a Dask worker finds no GPU that it can compute on", remedy="see thalgpu doctor, or use --gpus 0"
+            )
         if len({about.gpu is None for about in self._workers.values()}) > 1:
             raise ResourceError(
                 "some Dask workers have a GPU and some have none, whose results differ in the last digits",

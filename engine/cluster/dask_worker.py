@@ -66,7 +66,7 @@ def about_worker(folder: str, token: str, secret: str, *, ask_gpu: bool) -> Abou
     gpu = None
     if ask_gpu:
         with contextlib.suppress(RuntimeError):
-            gpu = next((one.name for one in find_gpus()), None)
+            gpu = next((one.name for one in find_gpus(at_most=1)), None)  # the others have a worker each
     return About(versions(), sees, gpu)
 
 

@@ -82,6 +82,7 @@ def start_local_cluster(
             yield OwnScheduler(
                 cluster.scheduler_address,
                 cpu_only=not gpus,
+                gpu_only=bool(gpus),
                 certificates={
                     name: getattr(security, name) for name in ("tls_ca_file", "tls_client_cert", "tls_client_key")
                 },

@@ -22,6 +22,7 @@ class Scheduler:
     tls_ca, tls_cert, tls_key : PEM files of the authority, of this client and of its key; None for those of Dask's own
         configuration.
     cpu_only : workers leave their GPUs alone.
+    gpu_only : a worker without a GPU that computes is refused.
     """
 
     place: str
@@ -30,6 +31,7 @@ class Scheduler:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     cpu_only: bool = False
+    gpu_only: bool = False
 
     @property
     def is_local(self) -> bool:

@@ -229,7 +229,7 @@ def test_second_signal_waits_for_nobody(start_run, tmp_path):
     assert temporary_folders(tmp_path) == []
 
 
-@pytest.mark.fault("kill -9")
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_killed_run_leaves_no_process(start_run):
     run, processes = start_run(60)
     assert len(processes) >= 2
@@ -306,9 +306,12 @@ def two_gpus(monkeypatch):
     return asked
 
 
-def test_each_gpu_gets_a_worker_of_dask_cuda(two_gpus):
-    with start_local_cluster(2, (0, 1), device_bytes=2**30, progress=silent) as scheduler:
-        assert not scheduler.cpu_only
+def test_each_gpu_gets_a_worker_of_dask_cuda_which_must_find_it(two_gpus, tmp_path):
+    with (
+        pytest.raises(ResourceError, match="finds no GPU"),
+        Workers(2, Interrupts(), gpus=(0, 1), scheduler=Scheduler(LOCAL), shared=tmp_path) as workers,
+    ):
+        list(workers.run(operator.call, ROOTS))
     assert two_gpus == [{"CUDA_VISIBLE_DEVICES": [0, 1], "device_memory_limit": 9 * 2**30}]
 
 

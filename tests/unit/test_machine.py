@@ -1,6 +1,7 @@
 """Limits of containers and batch jobs, and GPUs, read from imitations."""
 
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +99,13 @@ def range_with_sum(n):
 
 def test_gpus_are_named_with_their_memory(fake_cupy):
     assert machine.find_gpus()[1] == machine.Gpu(1, "GPU model 1", memory_bytes=4 * 2**30, free_bytes=3 * 2**30)
+
+
+def test_gpus_beyond_those_that_are_wanted_are_left_alone(fake_cupy, monkeypatch):
+    touched = []
+    monkeypatch.setattr(fake_cupy.cuda, "Device", lambda number: touched.append(number) or nullcontext())
+    assert [gpu.index for gpu in machine.find_gpus(at_most=1)] == [0]
+    assert touched == [0]
 
 
 def test_a_gpu_that_cannot_compile_is_reported_in_words(fake_cupy):
