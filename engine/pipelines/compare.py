@@ -1,6 +1,7 @@
 """`thalgpu compare`: group gradients re-estimated inside every permutation, in blocks on any workers."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from thalgpu.engine.comparison.statistics import principal_angles
 from thalgpu.engine.comparison.verification import Verified, verify
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.stretches import merge_all, stretches
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
+from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
 from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.store import is_done
 from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
@@ -158,6 +159,7 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
         whole, key = self._whole(embedded, number)
         if is_done(whole, key):
             self.result.n_skipped += len(tasks)
+            _remove(tasks)  # which a run that was killed just then has left
             return read_block(whole)
         self.progress(Event("stage", comparison.name, total=len(tasks)))
         found, left = found_and_left(tasks)
@@ -167,8 +169,7 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
             return None
         result = merge_all(map(read_block, sorted(done)), merge_blocks)
         write_block(whole, result, key)
-        for record in done:
-            record.unlink(missing_ok=True)
+        _remove(tasks)
         return result
 
     def _tasks(self, embedded: Embedded, path: Path, number: int) -> list[CompareTask]:
@@ -201,6 +202,13 @@ class _Run(BlockRun[CompareRequest, ComparePrepared, ComparisonResult]):
 
         self.result.warnings += write_report(self.request, self.prepared, self.result.found)
         self.progress(Event("step", "written", 1, 1))
+
+
+def _remove(tasks: Sequence[CompareTask]) -> None:
+    """Remove the records of blocks that are merged."""
+    for task in tasks:
+        with disk_errors(task.record):
+            task.record.unlink(missing_ok=True)
 
 
 def _prefix(embedded: Embedded) -> str:

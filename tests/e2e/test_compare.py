@@ -352,6 +352,16 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(out, source, cohort, compare,
     assert digests(tmp_path) == digests(out)
 
 
+@pytest.mark.fault("kill -9 of the parent, a worker or all")
+def test_blocks_that_a_run_killed_after_their_merge_left_behind_are_removed(out, source, compare, tmp_path):
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    whole = next((tmp_path / "blocks").glob("*-null.h5"))
+    shutil.copy(whole, whole.with_name(whole.name.replace("-null.h5", "-block-0000000000.h5")))
+    done = compare(source, tmp_path)
+    assert done.exit_code == 0, done.err
+    assert digests(tmp_path) == digests(out)
+
+
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_a_signal_stops_between_blocks_and_a_later_run_goes_on(out, source, compare, tmp_path, monkeypatch):
     real = compare_pipeline.run_compare_task
