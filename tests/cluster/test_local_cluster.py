@@ -218,6 +218,16 @@ def test_signal_lets_running_tasks_finish_and_leaves_nothing(start_run, tmp_path
 
 @pytest.mark.faults_long
 @pytest.mark.fault("SIGINT or SIGTERM")
+def test_signal_ends_the_run_within_30_s_though_a_task_takes_longer(start_run, tmp_path):
+    run, processes = start_run(60)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=30) == 143
+    assert all_gone(processes)
+    assert temporary_folders(tmp_path) == []
+
+
+@pytest.mark.faults_long
+@pytest.mark.fault("SIGINT or SIGTERM")
 def test_second_signal_waits_for_nobody(start_run, tmp_path):
     run, processes = start_run(60)
     run.send_signal(signal.SIGTERM)
@@ -238,11 +248,11 @@ def test_killed_run_leaves_no_process(start_run):
 
 
 def test_error_of_the_run_leaves_no_process(tmp_path):
-    processes = set()
+    before, processes = workers_of(os.getpid()), set()
+    workers = Workers(1, Interrupts(), scheduler=Scheduler(LOCAL), shared=tmp_path)
 
     def fail():
-        before = workers_of(os.getpid())
-        with Workers(1, Interrupts(), scheduler=Scheduler(LOCAL), shared=tmp_path) as workers:
+        with workers:
             for _ in workers.run(operator.call, ROOTS):
                 processes.update(workers_of(os.getpid()) - before)
                 raise ZeroDivisionError
@@ -367,6 +377,20 @@ def test_clusters_know_every_option_that_they_are_told(monkeypatch, class_name):
         monkeypatch.setattr(local_cluster.importlib.util, "find_spec", lambda name: name == "rmm" or None)
         told |= set(gpu_options([0, 1], 2**30))
     assert told - known == set()
+
+
+def test_each_worker_of_dask_cuda_sees_another_gpu_first(monkeypatch):
+    """The real one, told by its own switch for tests to leave out what asks the driver."""
+    pytest.importorskip("dask_cuda", reason="dask-cuda is not installed", exc_type=ImportError)
+    monkeypatch.setenv("DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.setattr(local_cluster, "find_gpus", lambda: TWO_GPUS)
+    with start_local_cluster(2, (0, 1), device_bytes=2**30, progress=silent) as scheduler:
+        security = distributed.Security(require_encryption=True, **scheduler.certificates)
+        with distributed.Client(scheduler.place, security=security, set_as_default=False) as client:
+            told = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+    assert scheduler.place.startswith("tls://127.0.0.1:")
+    assert sorted(told.values()) == ["4,6", "6,4"]
 
 
 class CupyOutOfMemory(MemoryError):
