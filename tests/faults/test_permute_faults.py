@@ -1,7 +1,6 @@
 """Whole permutation tests in which a process, a disk or a record fails; what is resumed ends in the same bytes."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -11,11 +10,11 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from disk_faults import ROWS, check_sweep, sweep_command
 
 from thalgpu.cli.main import main
 from thalgpu.engine.inference.model import InferenceOptions
@@ -27,8 +26,6 @@ from thalgpu.engine.pipelines.permute_request import PermuteRequest
 from thalgpu.engine.pipelines.permute_stage import BlockTask
 from thalgpu.errors import ResourceError, WorkerDiedError
 
-HERE = Path(__file__).parent
-KILLED, REFUSED, FINISHED = 9, 5, 0
 N_BLOCKS = 5
 
 
@@ -326,38 +323,17 @@ def test_lack_of_memory_is_named_with_the_remedy(request_, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory) -> list[dict[str, Any]]:
-    """What became of a whole test when a kill, or a full disk, struck at the 1st, 2nd, … disk operation."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs a C compiler and LD_PRELOAD")
-    folder = tmp_path_factory.mktemp("faults")
-    library = folder / "disk_faults.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, HERE / "disk_faults.c", "-ldl"], check=True)
-    environment = {**os.environ, "LD_PRELOAD": str(library), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "permute_under_faults.py"), str(folder)]
-    finished = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in finished.stdout.splitlines()]
+def outcomes(tmp_path_factory):
+    """What became of a whole test when a fault struck at the 1st, 2nd, … disk operation."""
+    folder, rng = tmp_path_factory.mktemp("struck"), np.random.default_rng(0)
+    np.save(folder / "maps.npy", rng.normal(size=(12, 20)))
+    np.savetxt(folder / "design.csv", np.column_stack([np.ones(12), rng.normal(size=12)]), delimiter=",")
+    (folder / "contrasts.csv").write_text("0,1\n")
+    files = ["--design", str(folder / "design.csv"), "--contrasts", str(folder / "contrasts.csv")]
+    command = ["permute", str(folder / "maps.npy"), *files, "--n-perm", "200", "--gpus", "0"]
+    return sweep_command(folder, command, tuple(ROWS))
 
 
-@pytest.mark.parametrize(
-    ("kind", "status"),
-    [
-        pytest.param("killed", KILLED, marks=pytest.mark.fault("kill at the Nth disk operation")),
-        pytest.param("full", REFUSED, marks=pytest.mark.fault("full disk at the Nth disk operation")),
-    ],
-)
-def test_every_disk_operation_can_fail_and_the_run_ends_in_words(outcomes, kind, status, injected):
-    *struck, last = [one["status"] for one in outcomes if one["kind"] == kind]
-    injected(len(struck))
-    assert len(struck) > 50
-    assert set(struck) == {status}
-    assert last == FINISHED
-
-
-def test_files_are_absent_or_complete_wherever_the_disk_fails(outcomes):
-    assert [one for one in outcomes if one["incomplete"]] == []
-
-
-def test_resuming_after_any_disk_fault_ends_in_the_same_bytes(outcomes):
-    assert [one for one in outcomes if one["resumed"] != FINISHED or not one["same"] or one["leftovers"]] == []
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.fault(row)) for kind, row in ROWS.items()])
+def test_disk_faults_leave_whole_files_and_are_resumed_to_the_same_bytes(outcomes, kind, injected):
+    check_sweep(outcomes, kind, injected)

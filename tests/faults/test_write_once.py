@@ -1,33 +1,19 @@
 """A record is absent or complete, whatever happens to the process or the disk while it is written."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from disk_faults import ROWS, STATUS, run_with_disk_faults
 
-HERE = Path(__file__).parent
-KILLED, REFUSED, WRITTEN = 9, 5, 0
+WRITTEN = 0
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What became of one record when a kill, or a full disk, struck at the 1st, 2nd, … disk operation."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs a C compiler and LD_PRELOAD")
     folder = tmp_path_factory.mktemp("faults")
-    library = folder / "disk_faults.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, HERE / "disk_faults.c", "-ldl"], check=True)
-    environment = {**os.environ, "LD_PRELOAD": str(library), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "write_under_faults.py"), str(folder / "out")]
-    finished = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in finished.stdout.splitlines()]
+    return run_with_disk_faults(folder, "write_under_faults.py", str(folder / "out"))
 
 
 def of_kind(outcomes: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -35,20 +21,16 @@ def of_kind(outcomes: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"),
-    [
-        pytest.param("killed", KILLED, marks=pytest.mark.fault("kill at the Nth disk operation")),
-        pytest.param("full", REFUSED, marks=pytest.mark.fault("full disk at the Nth disk operation")),
-    ],
+    "kind", [pytest.param(kind, marks=pytest.mark.fault(ROWS[kind])) for kind in ("killed", "full")]
 )
 def test_every_fault_strikes_until_the_record_is_written(
-    outcomes: list[dict[str, Any]], kind: str, status: int, injected: Callable[[int], None]
+    outcomes: list[dict[str, Any]], kind: str, injected: Callable[[int], None]
 ) -> None:
     *struck, last = [outcome["status"] for outcome in of_kind(outcomes, kind)]
     injected(len(struck))
     # fsync of the new folder's parent; open, write, fsync, rename; fsync of the folder
     assert len(struck) == 6
-    assert set(struck) == {status}
+    assert set(struck) == {STATUS[kind]}
     assert last == WRITTEN
 
 
