@@ -36,6 +36,8 @@ OPTIONS: dict[str, Any] = {
     "memory_limit": None,  # Dask's limit would halt a worker for good: what tasks use is not Dask's to move to the disk
     "silence_logs": logging.ERROR,  # a worker's death is told by the run
 }
+_PAGES = {"distributed.scheduler.http.routes": [f"distributed.http.{name}" for name in ("scheduler.info", "statics")]}
+"""The dashboard has no password: pages to look at, and neither Dask's way on to other ports nor one to stop workers."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _started(
         errors.append(importlib.import_module("pynvml").NVMLError)  # dask-cuda asks the driver through it
         options = {**options, **gpu_options(gpus, device_bytes)}
     try:
-        with _deaf_to_ctrl_c():
+        with _deaf_to_ctrl_c(), importlib.import_module("dask").config.set(_PAGES):
             cluster = start(**options)
     except tuple(errors) as error:
         raise ResourceError(

@@ -145,6 +145,13 @@ def plain_answer(port):
     return b""
 
 
+def page(port, path):
+    """What a browser is sent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 @pytest.mark.fault("stranger on the network")
 def test_all_ports_are_on_loopback_and_only_the_dashboards_speak_without_tls(started):
     _, workers = started
@@ -156,6 +163,17 @@ def test_all_ports_are_on_loopback_and_only_the_dashboards_speak_without_tls(sta
         assert len(answers) == 2, "its own, and one that tells how it is doing"
         assert answers[1] == b"HTTP"
         assert answers[0] in (b"", b"\x15\x03\x03\x00"), "nothing, or a TLS alert"
+
+
+@pytest.mark.fault("stranger on the network")
+def test_dashboard_leads_to_no_other_port_and_stops_no_worker(started):
+    scheduler, _ = started
+    ports = [address.port for address in listening(psutil.Process())]
+    pages = [(port, page(port, "/info/main/workers.html")) for port in ports if plain_answer(port).startswith(b"HTTP")]
+    (port,) = [port for port, text in pages if scheduler.place.encode() in text]
+    assert b"HTTP/1.1 404" in page(port, "/proxy/22/127.0.0.1/")
+    assert b"HTTP/1.1 404" in page(port, "/api/v1/retire_workers")
+    assert b"proxy" not in page(port, "/sitemap.json")
 
 
 def encrypted_answer(port, security):
