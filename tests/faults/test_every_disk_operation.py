@@ -13,13 +13,13 @@ STRUCK = [
 
 
 @pytest.fixture(scope="module")
-def sweeps(commands, tmp_path_factory):
+def sweeps(commands_and_compare, tmp_path_factory):
     """What became of a command, swept once for all kinds of faults."""
     done = {}
 
     def once(name):
         if name not in done:
-            done[name] = sweep_command(tmp_path_factory.mktemp(name), commands[name], tuple(ROWS))
+            done[name] = sweep_command(tmp_path_factory.mktemp(name), commands_and_compare[name], tuple(ROWS))
         return done[name]
 
     return once

@@ -62,9 +62,9 @@ def kill(process: subprocess.Popen[str], whom: str) -> bool:
 
 @pytest.mark.fault("kill -9 of the parent, a worker or all")
 @pytest.mark.parametrize("name", ["gradients", "structure", "connectivity", "compare"])
-def test_kills_at_random_moments_are_resumed_to_the_same_bytes(commands, name, tmp_path, injected):
+def test_kills_at_random_moments_are_resumed_to_the_same_bytes(commands_and_compare, name, tmp_path, injected):
     out, moments = tmp_path / "out", random.Random(name)
-    command = [*commands[name], "--out", str(out)]
+    command = [*commands_and_compare[name], "--out", str(out)]
     began = time.monotonic()
     finish(start(command))
     seconds = time.monotonic() - began
