@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import nullcontext, suppress
 from functools import partial
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ ROOTS = [partial(math.sqrt, number) for number in range(5)]
 TWO_GPUS = (Gpu(0, "first", 16 * 2**30, 10 * 2**30), Gpu(1, "second", 16 * 2**30, 12 * 2**30))
 
 RUN = """
-import operator, os, sys, time
+import operator, sys
 from functools import partial
 from pathlib import Path
 from thalgpu.engine.cluster.executor import Workers
@@ -42,9 +43,9 @@ from thalgpu.engine.cluster.scheduler import Scheduler
 out, seconds = Path(sys.argv[1]), float(sys.argv[2])
 try:
     with catch_interrupts() as stop, Workers(2, stop, scheduler=Scheduler("local"), shared=out) as workers:
-        list(workers.run(operator.call, [partial(os.mkdir, out / "begun")]))
-        print("begun", flush=True)
-        for outcome in workers.run(operator.call, [partial(time.sleep, seconds)] * 100):
+        begun = str(out / "begun")
+        task = partial(exec, f"import time; open({begun!r}, 'w').close(); time.sleep({seconds})")
+        for outcome in workers.run(operator.call, [task] * 100):
             print(repr(outcome.error), flush=True)
 except Interrupted as second:
     sys.exit(second.exit_code)
@@ -54,7 +55,7 @@ sys.exit(stop.exit_code)
 
 @pytest.fixture
 def start_run(tmp_path):
-    """Start a run of tasks that sleep on two workers; it, and all its processes, once the first task is done."""
+    """Start a run of tasks that sleep on two workers; it, and all its processes, once a task is at work."""
     runs = []
 
     def start(seconds):
@@ -66,8 +67,9 @@ def start_run(tmp_path):
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         runs.append(run)
-        assert run.stdout is not None
-        assert run.stdout.readline() == "begun\n"
+        while not (tmp_path / "begun").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
         return run, psutil.Process(run.pid).children(recursive=True)
 
     yield start
