@@ -1,7 +1,7 @@
 """A Dask cluster of this machine that a run starts and ends itself: `--scheduler local`.
 
 Dask's `LocalCluster`, or dask-cuda's `LocalCUDACluster` with one worker a GPU. Everything listens on loopback only, and
-all but the dashboard asks for a certificate that was made for this run and is in no file.
+all but the dashboard asks for a certificate that was made for this run and is kept in memory.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class OwnScheduler(Scheduler):
     certificates: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def security(self) -> dict[str, Any]:
-        """The texts, which no file holds."""
+        """The texts themselves, which we write to no file."""
         return dict(self.certificates)
 
 

@@ -203,7 +203,7 @@ def test_strangers_certificates_are_refused(started):
     assert [port for port in encrypted if encrypted_answer(port, distributed.Security.temporary())] == []
 
 
-def test_certificates_are_in_no_file_and_in_no_repr(started):
+def test_certificates_show_in_no_environment_command_line_or_repr(started):
     scheduler, workers = started
     key = scheduler.certificates["tls_client_key"]
     assert "PRIVATE KEY" in key
