@@ -107,7 +107,7 @@ def test_nothing_new_starts_after_an_interrupt(n_workers):
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_tasks_that_outlast_the_grace_are_ended(monkeypatch):
     monkeypatch.setattr(executor, "GRACE_SECONDS", 0.1)
-    stop, began = Interrupts(), time.monotonic()
+    stop, began, others = Interrupts(), time.monotonic(), multiprocessing.active_children()
 
     def ask():
         stop.signal_number, stop.since = signal.SIGTERM, time.monotonic()
@@ -117,7 +117,7 @@ def test_tasks_that_outlast_the_grace_are_ended(monkeypatch):
         found = list(workers.run(operator.call, [partial(time.sleep, 60), partial(time.sleep, 61)]))
     assert found == []
     assert time.monotonic() - began < 20
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= set(others), "but for those of another test's cluster"
 
 
 def test_first_signal_is_noted_and_handlers_come_back():
