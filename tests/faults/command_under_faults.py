@@ -80,7 +80,8 @@ def is_result(path: Path) -> bool:
 
 
 def recorded(command: list[str], out: Path) -> set[tuple[str, str]]:
-    """Run the command here, which imports all that it needs, and note what is ever renamed into place."""
+    """Run the command here, from nothing, which imports all that it needs; and note what is ever renamed into place."""
+    shutil.rmtree(out, ignore_errors=True)
     rename, written = os.replace, set()
 
     def noting(source: Path, target: Path) -> None:
