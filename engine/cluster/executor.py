@@ -90,6 +90,7 @@ class Workers:
         self._interrupts = interrupts
         self._executor: Executor | None = None
         self._own_cluster = ExitStack()
+        self._leaving: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +98,15 @@ class Workers:
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, Interrupted):
             self._kill()  # a second signal waits for nobody
+        if self._leaving is not None:
+            self._leaving.join()
         self._close()
+
+    def dismiss(self) -> None:
+        """Let local processes end while this one goes on: no task will follow."""
+        if isinstance(self._executor, ProcessPoolExecutor):
+            self._leaving = threading.Thread(target=self._close)
+            self._leaving.start()
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Outcome[Task, Result]]:
         """Yield an outcome a task, in the order of completion; whoever needs an order sorts.
@@ -205,7 +214,7 @@ class Workers:
     def _kill(self) -> None:
         if isinstance(self._executor, DaskExecutor):
             self._executor.abandon()
-        for process in list(getattr(self._executor, "_processes", {}).values()):
+        for process in list((getattr(self._executor, "_processes", None) or {}).values()):
             process.kill()
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from thalgpu.engine.gradients.options import require_whole
 from thalgpu.errors import NumericsError
@@ -194,5 +193,7 @@ def mirror_correspondence(xyz_left: NDArray[np.float64], xyz_right: NDArray[np.f
         Row of `xyz_left` for each row of `xyz_right`, so that `left_gradients[rows]` can be the target of a right
         template.
     """
+    from scipy.spatial import cKDTree  # a tenth of a second, for which no worker need wait
+
     mirrored = np.asarray(xyz_right, dtype=np.float64) * (-1.0, 1.0, 1.0)
     return np.asarray(cKDTree(xyz_left).query(mirrored)[1], dtype=np.int64)

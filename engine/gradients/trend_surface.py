@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from thalgpu.engine.gradients.options import require_whole
 from thalgpu.errors import NumericsError
@@ -92,6 +91,8 @@ def fit_trend_surface(gradient: Array, xyz: Array, order: int = 3) -> TrendSurfa
             f"the positions of {len(y)} voxels cannot tell the powers up to {order} apart",
             remedy="choose a lower order",
         )
+    from scipy.optimize import minimize  # loads much, and few fit trends
+
     found = minimize(
         model.negative_log,
         x0=np.zeros(2),

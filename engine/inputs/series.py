@@ -15,7 +15,6 @@ from thalgpu.engine.inputs.headers import repetition_time
 from thalgpu.engine.inputs.images import Series, extract
 from thalgpu.engine.inputs.model import Region, Run, Subject, SubjectSeries
 from thalgpu.engine.inputs.nuisance import read_nuisance
-from thalgpu.engine.inputs.smoothing import smooth
 from thalgpu.errors import InputError
 
 _SAME_TR = 1e-4
@@ -175,6 +174,8 @@ def _clean_region(
     covered = finite & (highest > lowest)
     series[:, ~covered] = 0
     if cleaning.fwhm > 0 and region.xyz is not None and covered.any():
+        from thalgpu.engine.inputs.smoothing import smooth  # loads scipy.spatial, for which other workers need not wait
+
         series[:, covered] = smooth(series[:, covered], region.xyz[covered], cleaning.fwhm)
     if region.parcel is not None:
         series, covered = _parcel_means(series, covered, region.parcel, region.n_units, min_coverage)

@@ -1,8 +1,10 @@
 """`thalgpu gradients`: subjects' records, the template, aligned maps, tables and report, each only where needed."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
@@ -144,12 +146,18 @@ class _Stages:
         if self.interrupts.requested:
             result.interrupted = self.interrupts.exit_code
             return result
+        self.workers.dismiss()
         self._remove_outdated()
         write_tables(request.out, result.aligned)
         from thalgpu.engine.pipelines.page import write_report  # loads matplotlib, which a worker never needs
 
         write_report(request, self.prepared, result.aligned, result.templates, result.failures, result.warnings)
         return result
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether tasks run in this process."""
+        return self.prepared.plan.in_process and self.request.scheduler is None
 
     def _subjects(self) -> list[SubjectRecord]:
         """Records of all subjects, found and verified or computed now, in the order of their ids."""
@@ -188,8 +196,7 @@ class _Stages:
     def _template(self, part: Part, records: Sequence[SubjectRecord], left: tuple[Part, Template] | None) -> Template:
         self.progress(Event("stage", f"template{f' {part.hemisphere}' if part.hemisphere else ''}", total=1))
         began = time.perf_counter()
-        here = self.prepared.plan.in_process and self.request.scheduler is None
-        workers = None if here else self.workers
+        workers = None if self._is_here else self.workers
         template = make_template(self.request.out, part, records, self.request.options, left, workers)
         self.result.templates.append(template)
         self.result.warnings += template.warnings
@@ -213,6 +220,9 @@ class _Stages:
             else:
                 finished.append(found)
                 self.progress(Event("step", f"sub-{task.record.participant_id}", len(finished), len(tasks)))
+        if todo and not self._is_here:
+            # half a second that this process would only wait
+            threading.Thread(target=import_module, args=("thalgpu.engine.pipelines.page",)).start()
         for number, outcome in enumerate(self.workers.run(run_align, todo), start=len(finished) + 1):
             participant_id = outcome.task.record.participant_id
             if outcome.result is None:

@@ -6,8 +6,6 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from scipy.spatial.transform import Rotation
 
 from thalgpu.engine.simulate.anatomy import THALAMUS_CENTRE, fibonacci_sphere
 from thalgpu.engine.simulate.random_streams import Purpose, smooth_fields, stream
@@ -98,6 +96,8 @@ def person_mesh(seed: int, index: int, side: Side, *, volume: float, effect: flo
     volume : mm³ of this thalamus; the mesh encloses as much, up to SEGMENTATION_ERROR.
     effect : mm, see `planted_displacement`.
     """
+    from scipy.spatial.transform import Rotation  # loads much, and most cohorts have no meshes
+
     mesh = population_mesh(side)
     rng = stream(seed, index, Purpose.SHAPE)
     mirrored = population_mesh("right").vertices
@@ -131,6 +131,8 @@ def _egg(unit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _faces(unit: NDArray[np.float64]) -> NDArray[np.int64]:
     """Triangles between points of a sphere, seen counterclockwise, in an order of their own."""
+    from scipy.spatial import ConvexHull
+
     faces = ConvexHull(unit).simplices.astype(np.int64)
     a, b, c = (unit[faces[:, corner]] for corner in range(3))
     inside_out = np.einsum("ij,ij->i", a, np.cross(b, c)) < 0.0

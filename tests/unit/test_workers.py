@@ -49,6 +49,18 @@ def test_results_do_not_depend_on_the_number_of_workers(n_workers):
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
+def test_processes_that_are_dismissed_end_while_this_one_goes_on(n_workers):
+    others, until = set(multiprocessing.active_children()), time.monotonic() + 60
+    with Workers(n_workers, Interrupts(), in_process=n_workers == 1) as workers:
+        assert len(list(workers.run(operator.call, ROOTS))) == len(ROOTS)
+        assert (set(multiprocessing.active_children()) > others) == (n_workers == 2)
+        workers.dismiss()
+        while not set(multiprocessing.active_children()) <= others and time.monotonic() < until:
+            time.sleep(0.05)
+        assert set(multiprocessing.active_children()) <= others, "but for those of another test's cluster"
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
 def test_task_that_raises_is_an_outcome_and_the_others_finish(n_workers):
     found = run_all([ROOTS[1], BROKEN, ROOTS[4]], n_workers)
     assert isinstance(found[1].error, ValueError)
