@@ -198,8 +198,8 @@ def outcomes(command: list[str], out: Path, kinds: list[str], step: int) -> Iter
         files = {name: found for name, (found, _) in one.left.items() if found is not None and is_result(Path(name))}
         after = {name: hashlib.sha256(found).hexdigest() for name, found in files.items()}
         incomplete = [name for name in after.items() if name not in written]
-        again = resumes.get(alike(one.left)) or resume(command, out, one.left, whole)
-        resumes[alike(one.left)] = again
+        state = alike(one.left)
+        again = resumes[state] = resumes.get(state) or resume(command, out, one.left, whole)
         lost = sum(len(files[name]) for name, _ in incomplete) + again["lost"]
         yield {
             "kind": one.kind, "nth": one.nth, "status": one.status, "said": one.said, "n_done": len(after),

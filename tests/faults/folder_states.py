@@ -69,5 +69,5 @@ class Kept:
             if path.stat().st_size != len(found or b""):
                 os.truncate(path, len(found or b""))
             os.utime(path, ns=(changed, changed))
-        if alike(contents(self.out)) != alike(self.before):
-            raise RuntimeError("a fork has changed what the run has written")
+            if path.read_bytes() != found:
+                raise RuntimeError(f"a fork has changed what the run has written: {path}")
