@@ -1,10 +1,17 @@
 """An output folder holds the results of one test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from thalgpu.engine.inputs.toml_files import read_toml
 from thalgpu.errors import InputError, UsageError
+
+_COMMANDS = frozenset({"gradients", "structure", "connectivity", "permute", "compare", "study"})
+
+
+def is_of_another(settings: Collection[str], command: str) -> bool:
+    """Whether the tables of a config.toml are those of another command; those of none are damaged."""
+    return command not in settings and not _COMMANDS.isdisjoint(settings)
 
 
 def claim(out: Path, key: str, *, command: str, overwrite: bool, remove: Callable[[Path], None]) -> None:
@@ -32,7 +39,9 @@ def claim(out: Path, key: str, *, command: str, overwrite: bool, remove: Callabl
         return
     try:
         document = read_toml(path)
-        found = document["test"]["key"] if command in document else None
+        if is_of_another(document, command):
+            raise UsageError(f"{out} holds results of another command", remedy="choose another --out")
+        _, found = document[command], document["test"]["key"]
     except (InputError, KeyError, TypeError) as error:
         if not overwrite:
             raise InputError(
@@ -41,8 +50,6 @@ def claim(out: Path, key: str, *, command: str, overwrite: bool, remove: Callabl
                 remedy="--overwrite, or another --out",
             ) from error
         found = ""
-    if found is None:
-        raise UsageError(f"{out} holds results of another command", remedy="choose another --out")
     if found == key:
         return
     if not overwrite:

@@ -37,6 +37,7 @@ def claim_folder(request: ConnectivityRequest, prepared: ConnectivityPrepared) -
         names=[*asdict(request.cleaning), "min_coverage", "maps"],
         now=_shaping(request, prepared),
         regions={name: (keys[name], text) for name, text in {**words, "seeds": "other seeds"}.items()},
+        replaced=(*_MAPS, *(f"{name}.tsv" for name in NAMES), "report.html"),
     )
 
 

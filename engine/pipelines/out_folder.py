@@ -9,8 +9,10 @@ from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.inputs.region_files import absolute_argument
 from thalgpu.engine.inputs.region_parts import region_key
 from thalgpu.engine.inputs.toml_files import read_toml
+from thalgpu.engine.outputs.atomic import disk_errors
 from thalgpu.engine.outputs.sidecars import write_dataset_files as write_bids_files
 from thalgpu.engine.outputs.sidecars import write_toml
+from thalgpu.engine.pipelines.claims import is_of_another
 from thalgpu.engine.pipelines.group_stage import POOLS
 from thalgpu.engine.pipelines.prepare import GradientsRequest, InputsRequest, Prepared
 from thalgpu.errors import InputError, UsageError
@@ -22,6 +24,8 @@ _TEMPLATE_BOUND = (
     "group/*gradients.h5",
 )
 """Outputs that a change of the template, or of the hemispheres, makes obsolete."""
+
+_OF_ALL = ("group/summary.tsv", "group/trend_surface.tsv", "report.html")
 
 
 def check_same_options(request: GradientsRequest, prepared: Prepared) -> None:
@@ -37,6 +41,7 @@ def check_same_options(request: GradientsRequest, prepared: Prepared) -> None:
         names=asdict(request.options) | asdict(request.cleaning),
         now=shaping_options(request),
         regions={name: (keys[name], f"another {name}, {text}") for name, text in named.items() if text},
+        replaced=(*_TEMPLATE_BOUND, *_OF_ALL),
     )
 
 
@@ -49,8 +54,12 @@ def require_same_options(
     names: Iterable[str],
     now: Mapping[str, Any],
     regions: Mapping[str, tuple[str, str]],
+    replaced: Iterable[str],
 ) -> None:
     """Refuse to mix results of different options or regions, or of several commands, in one folder.
+
+    Where they may be replaced, what is made of all subjects is removed before config.toml says that it is of these
+    options: a run may end before it is made anew. Subjects' own records tell by their keys what they are of, and stay.
 
     Parameters
     ----------
@@ -59,6 +68,7 @@ def require_same_options(
     overwrite : whether results of other options may be replaced.
     names, now : options that shape results, and their values.
     regions : name → key, and what to say where the folder has another one.
+    replaced : patterns of what is removed.
 
     Raises
     ------
@@ -69,28 +79,42 @@ def require_same_options(
     """
     path = out / "config.toml"
     document = _read_config(path)
-    if document and command not in document:
+    if is_of_another(document, command):
         raise UsageError(f"{out} holds results of another command", remedy="choose another --out")
-    if overwrite or not path.exists() or not any(out.glob(results)):
+    if not path.exists() or not any(out.glob(results)):
         return
-    if not document or not isinstance(document.get("regions"), dict):
+    known = command in document and isinstance(document.get("regions"), dict)
+    if not known and not overwrite:
         raise InputError(
             path,
             "cannot be read, so that nobody knows the options of these results",
             remedy="--overwrite, or another --out",
         )
-    before = document[command]
+    changed = _changes(document[command], document["regions"], names, now, regions) if known else ["settings"]
+    if not changed:
+        return
+    if not overwrite:
+        raise UsageError(
+            f"{out} holds results of other options: {'; '.join(changed)}",
+            remedy="choose another --out, or --overwrite to replace them",
+        )
+    remove_outdated(out, (), replaced)
+
+
+def _changes(
+    before: Mapping[str, Any],
+    keys: Mapping[str, Any],
+    names: Iterable[str],
+    now: Mapping[str, Any],
+    regions: Mapping[str, tuple[str, str]],
+) -> list[str]:
+    """In words, what differs from the options and the regions' keys of before."""
     changed = [
         f"{name} {before.get(name, 'none')} → {now.get(name, 'none')}"
         for name in names
         if before.get(name) != now.get(name)
     ]
-    changed += [words for name, (key, words) in regions.items() if key != document["regions"].get(name)]
-    if changed:
-        raise UsageError(
-            f"{out} holds results of other options: {'; '.join(changed)}",
-            remedy="choose another --out, or --overwrite to replace them",
-        )
+    return changed + [words for name, (key, words) in regions.items() if key != keys.get(name)]
 
 
 def write_dataset_files(request: GradientsRequest, prepared: Prepared) -> None:
@@ -114,8 +138,9 @@ def remove_outdated(out: Path, current: Iterable[Path], patterns: Iterable[str] 
     """
     kept = set(current)
     outdated = [path for pattern in patterns for path in out.glob(pattern) if path not in kept]
-    for path in outdated:
-        path.unlink(missing_ok=True)
+    with disk_errors(out):
+        for path in outdated:
+            path.unlink(missing_ok=True)
     return sorted({path.relative_to(out).parts[0] for path in outdated} - {"group"})
 
 

@@ -30,6 +30,7 @@ def claim_folder(request: StructureRequest, prepared: StructurePrepared) -> None
         names=_SHAPING,
         now=resolved_options(request, prepared),
         regions={},
+        replaced=(*_OUTDATED, "report.html"),
     )
 
 

@@ -18,6 +18,11 @@ _PARTS = ("gradients", "structure", "connectivity", "tests", "tests-adjusted", "
 
 _TESTS = ("tests", "tests-adjusted")
 
+_OF_ALL = (
+    *("design.tsv", "design_patients.tsv", "excluded.tsv", "measures.tsv"),
+    *("table_one.tsv", "severity.tsv", "results.tsv", "report.html"),
+)
+
 
 def claim_study(request: StudyRequest, study: StudyFile) -> None:
     """UsageError when the folder holds a study of other settings; more people, or a new table of them, are the same."""
@@ -28,14 +33,23 @@ def claim_study(request: StudyRequest, study: StudyFile) -> None:
             study_key(request, study),
             command="study",
             overwrite=request.overwrite,
-            remove=lambda _: None,  # each command replaces what it must in its own folder
+            remove=_remove_tables,  # and each command replaces what it must in its own folder
         )
     except UsageError as error:
+        if request.overwrite:  # results of another command, which nothing replaces
+            raise
         raise UsageError(
             "the output folder holds a study of other settings",
             where=str(out),
             remedy="--overwrite computes what they change anew; or choose another --out",
         ) from error
+
+
+def _remove_tables(out: Path) -> None:
+    """Remove what is made of all arms: a run may end before it is made anew."""
+    with disk_errors(out):
+        for name in _OF_ALL:
+            (out / name).unlink(missing_ok=True)
 
 
 def remove_outdated_tests(out: Path, current: Collection[Path]) -> list[str]:
