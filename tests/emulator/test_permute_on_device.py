@@ -91,6 +91,7 @@ def test_a_device_that_is_wrong_about_a_known_test_gets_no_block(gpu, request_, 
     assert not list((request_.out / "blocks").glob("block-*.h5"))
 
 
+@pytest.mark.fault("GPU out of memory")
 def test_too_little_memory_ends_the_run_in_words(gpu, request_):
     with limited(2**13), pytest.raises(ResourceError, match="GPU 0 is out of memory") as caught:
         run_permute(replace(request_, gpus=1))

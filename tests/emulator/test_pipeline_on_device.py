@@ -87,6 +87,7 @@ def test_the_plan_the_record_and_the_sidecar_name_the_device(gpu, request_, tmp_
     assert json.loads(sidecar.read_text())["Device"] == "emulated"
 
 
+@pytest.mark.fault("GPU out of memory")
 def test_little_memory_changes_no_bit(gpu, rng, monkeypatch):
     seed, target = (gpu.asarray(rng.normal(size=(30, n)).astype(np.float32)) for n in (700, 3000))
     much = affinity_from_timeseries(seed, target, kernel="cosine", sparsity=0.9).get()
@@ -104,6 +105,7 @@ def test_little_memory_changes_no_bit(gpu, rng, monkeypatch):
         affinity_from_timeseries(seed, target, kernel="cosine", sparsity=0.9)
 
 
+@pytest.mark.fault("GPU out of memory")
 def test_too_little_memory_ends_the_run_in_words(gpu, request_, tmp_path):
     with limited(2**17), pytest.raises(ResourceError, match="GPU 0 is out of memory") as caught:
         run_gradients(replace(request_, out=tmp_path / "out", gpus=1))
