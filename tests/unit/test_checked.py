@@ -110,6 +110,7 @@ def test_slope_and_intercept_are_applied(tmp_path):
     assert (read_nifti(write(tmp_path / "x.nii", content)).values == 13.5).all()
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 @pytest.mark.parametrize("slope", [0.0, np.nan])
 def test_a_slope_of_zero_or_nan_means_no_scaling(tmp_path, slope):
     content = nifti_bytes(np.full((2, 2, 2), 7, "i2"), scl_slope=slope, scl_inter=10)
@@ -124,6 +125,7 @@ def test_the_qform_is_used_where_there_is_no_sform(tmp_path):
     np.testing.assert_allclose(found.affine, affine, atol=1e-6)  # quaternions are stored as float32
 
 
+@pytest.mark.fault("damaged scan, surface or confounds")
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
