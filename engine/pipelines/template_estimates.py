@@ -56,7 +56,8 @@ def pooled(
         affinity, covered = _mean_affinity(out, part, records, workers)
     else:
         affinity, covered = _affinity_of_mean_connectivity(out, part, records, options, workers)
-    embedding = embed_with(options, affinity[np.ix_(covered, covered)], **part.voxel_places(covered))
+    inside = affinity if covered.all() else affinity[np.ix_(covered, covered)]
+    embedding = embed_with(options, inside, **part.voxel_places(covered))
     return Estimate(
         scatter(embedding.gradients, covered), covered, embedding.lambdas, embedding.explained, affinity=affinity
     )

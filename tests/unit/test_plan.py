@@ -77,6 +77,17 @@ def test_pooled_connectivity_keeps_it_too():
     assert pooled.worker_bytes == plan(options=GradientOptions(keep=("connectivity",))).worker_bytes
 
 
+@pytest.mark.parametrize(
+    ("template", "sum_bytes"),
+    [("pooled", 4 * 2248**2), ("pooled-connectivity", 12 * 2248 * 20_000), ("generalised", 0)],
+)
+def test_many_subjects_need_room_for_the_templates_sums(template, sum_bytes):
+    options = GradientOptions(template=template)
+    few, many = plan(options=options, n_subjects=32), plan(options=options, n_subjects=320)
+    assert many.disk_bytes - 10 * few.disk_bytes == 11 * sum_bytes  # ten branches, and the sum of them
+    assert many.worker_bytes >= 2 * sum_bytes
+
+
 def test_memory_of_a_worker_does_not_grow_with_the_cohort():
     assert plan(n_subjects=40_000).worker_bytes == plan(n_subjects=1).worker_bytes
 
