@@ -49,7 +49,8 @@ def hungry(simulated, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not limit what a process takes")
 @pytest.mark.fault("poison subject, worker out of memory")
-@pytest.mark.parametrize("name", [pytest.param("gradients", marks=pytest.mark.faults_long), "connectivity"])
+@pytest.mark.faults_long
+@pytest.mark.parametrize("name", ["gradients", "connectivity"])
 def test_subject_too_large_for_its_worker_is_named_and_the_others_finish(hungry, commands, simulated, name, tmp_path):
     def run(people, who, out):
         words = [word.replace(str(simulated), str(people)) for word in commands[name][:-1]]

@@ -64,7 +64,8 @@ def test_disk_that_is_full_or_read_only_ends_the_run_in_words(attempts, name, in
 
 
 @pytest.mark.fault("disk really full or read-only, files limited in size")
-@pytest.mark.parametrize("name", [pytest.param("structure", marks=pytest.mark.faults_long), "gradients"])
+@pytest.mark.faults_long
+@pytest.mark.parametrize("name", ["structure", "gradients"])
 def test_files_that_may_not_be_that_large_end_the_run_in_words(attempts, name, injected):
     found = attempts(name, mounted=False)
     check(found, injected)
