@@ -274,3 +274,19 @@ def test_run_killed_among_the_branches_goes_on_to_the_same_bytes(request_, small
     again = run_gradients(replace(request_, out=out, workers=2))
     assert again.templates[0].key == whole.templates[0].key
     assert contents(out) == contents(whole.out)
+
+
+@pytest.mark.fault("SIGINT or SIGTERM")
+def test_signal_among_the_branches_ends_the_run_before_the_template(request_, small_branches, tmp_path, monkeypatch):
+    run = Workers.run
+
+    def signalled(self, function, tasks):
+        if function is run_branch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from run(self, function, tasks)
+
+    monkeypatch.setattr(Workers, "run", signalled)
+    stopped = run_gradients(replace(request_, out=tmp_path / "out", workers=2))
+    assert stopped.interrupted == 143
+    assert not stopped.templates
+    assert not stopped.aligned
