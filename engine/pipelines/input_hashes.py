@@ -12,6 +12,9 @@ from thalgpu.errors import InputError
 class InputHashes:
     """A cache in `OUT/logs`; to lose it costs time, never correctness.
 
+    It holds a digest of itself: one that is not as it was written is not believed, for a wrong SHA-256 in it would have
+    a subject computed anew by every run.
+
     Parameters
     ----------
     path : the cache file; it need not exist. Files of shards beside it are read too.
@@ -49,11 +52,11 @@ class InputHashes:
 
     def save(self) -> None:
         """Write the cache."""
+        text = canonical_json({"files": self._known, "sha256": _digest(self._known)})
         if self._shard is not None:
-            path = self._path.with_name(f"{self._path.stem}-{self._shard}{self._path.suffix}")
-            write_text(path, canonical_json(self._known))
+            write_text(self._path.with_name(f"{self._path.stem}-{self._shard}{self._path.suffix}"), text)
             return
-        write_text(self._path, canonical_json(self._known))
+        write_text(self._path, text)
         with disk_errors(self._path):
             for other in self._of_shards():
                 other.unlink(missing_ok=True)
@@ -64,11 +67,15 @@ class InputHashes:
 
 def _load(path: Path) -> dict[str, list[int | str]]:
     try:
-        loaded = json.loads(path.read_text())
-    except (OSError, ValueError):
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+        files: dict[str, list[int | str]] = loaded["files"]
+        return files if loaded["sha256"] == _digest(files) else {}
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not as it was written
         return {}
-    rows = loaded.items() if isinstance(loaded, dict) else ()
-    return {key: row for key, row in rows if isinstance(row, list) and len(row) == 3}
+
+
+def _digest(files: dict[str, list[int | str]]) -> str:
+    return hashlib.sha256(canonical_json(files).encode()).hexdigest()
 
 
 def input_sha256(path: Path) -> str:

@@ -2,8 +2,10 @@
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -125,6 +127,23 @@ def signalled(one: Whole, stage: str, step: int, number: int, *more: object) -> 
 
     with told(one.command[0], tell):
         return one.run(*more)
+
+
+def with_a_worker_killed(one: Whole) -> Finished:
+    """Run a command on two workers, one of which is killed at the first step."""
+    before = multiprocessing.active_children()  # of other tests
+    killed: list[int] = []
+
+    def kill_one(event: Event) -> None:
+        workers = [child for child in multiprocessing.active_children() if child not in before]
+        if event.kind == "step" and workers and not killed:
+            killed.append(workers[0].pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+
+    with told(one.command[0], kill_one):
+        done = one.run(workers=2)
+    assert killed
+    return done
 
 
 def damage(path: Path, how: str) -> None:

@@ -1,7 +1,5 @@
 """Measures of structure, and of connectivity, that are killed, stopped or damaged; they end in the same bytes."""
 
-import multiprocessing
-import os
 import signal
 import sys
 
@@ -14,9 +12,9 @@ from faulty_runs import (
     check_struck,
     damage,
     signalled,
-    told,
     under_disk_faults,
     whole,
+    with_a_worker_killed,
     without_pictures,
 )
 
@@ -154,17 +152,7 @@ def test_a_signal_at_any_stage_stops_a_command_and_a_later_run_ends_in_the_same_
     indirect=True,
 )
 def test_a_killed_worker_costs_a_command_nothing(new):
-    killed = []
-
-    def kill_one(event):
-        workers = multiprocessing.active_children()
-        if event.kind == "step" and workers and not killed:
-            os.kill(workers[0].pid, signal.SIGKILL)
-            killed.append(workers[0])
-
-    with told(new.command[0], kill_one):
-        done = new.run(workers=2)
-    assert killed
+    done = with_a_worker_killed(new)
     assert done.exit_code == FINISHED, done.err
     assert new.differing() == []
 

@@ -1,7 +1,6 @@
 """A whole study that is killed, stopped, run out of disk or damaged; the same command then ends in the same bytes."""
 
 import functools
-import multiprocessing
 import os
 import shutil
 import signal
@@ -18,9 +17,9 @@ from faulty_runs import (
     damage,
     signalled,
     thalgpu,
-    told,
     under_disk_faults,
     whole,
+    with_a_worker_killed,
     without_pictures,
 )
 
@@ -179,17 +178,7 @@ def test_a_signal_while_the_report_is_written_does_not_spoil_it(new):
 @pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_a_killed_worker_costs_a_study_nothing(finished):
     shutil.rmtree(finished.out / "structure")
-    killed = []
-
-    def kill_one(event):
-        workers = multiprocessing.active_children()
-        if event.kind == "step" and workers and not killed:
-            os.kill(workers[0].pid, signal.SIGKILL)
-            killed.append(workers[0])
-
-    with told("study", kill_one):
-        done = finished.run(workers=2)
-    assert killed
+    done = with_a_worker_killed(finished)
     assert done.exit_code == FINISHED, done.err
     assert finished.differing() == []
 
