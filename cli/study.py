@@ -99,7 +99,7 @@ def read_request(values: dict[str, Any]) -> "StudyRequest":
 
 def _print_plan(request: "StudyRequest", prepared: "StudyPrepared") -> None:
     from thalgpu.engine.inputs.study_settings import ARM_TITLES
-    from thalgpu.engine.pipelines.study_tests import contrasts_of
+    from thalgpu.engine.pipelines.study_design import contrasts_of
 
     study, people = prepared.study, prepared.people
     n_perm = study.study["n_perm"] if request.n_perm is None else request.n_perm

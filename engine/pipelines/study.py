@@ -11,6 +11,7 @@ from thalgpu.engine.outputs.atomic import sweep_temporaries
 from thalgpu.engine.outputs.locks import check_is_ours, hold
 from thalgpu.engine.pipelines.compare import run_compare
 from thalgpu.engine.pipelines.study_clinical import check_clinical, clinical_of, patient_groups
+from thalgpu.engine.pipelines.study_design import check_design, check_permutations
 from thalgpu.engine.pipelines.study_folder import claim_study, remove_outdated_tests, write_study_files
 from thalgpu.engine.pipelines.study_measures import measure, named, prepare_measures
 from thalgpu.engine.pipelines.study_model import StudyPrepared, StudyResult
@@ -20,7 +21,7 @@ from thalgpu.engine.pipelines.study_results import write_rows
 from thalgpu.engine.pipelines.study_rounds import Round, first_round, second_round
 from thalgpu.engine.pipelines.study_share import measure_share
 from thalgpu.engine.pipelines.study_summaries import summaries, write_summaries
-from thalgpu.engine.pipelines.study_tests import check_design, check_permutations, check_seeds
+from thalgpu.engine.pipelines.study_tests import check_seeds
 from thalgpu.engine.progress import Event, Progress, silent
 
 

@@ -10,9 +10,9 @@ from thalgpu.engine.clinical.table_one import TableOne, table_one
 from thalgpu.engine.clinical.thresholds import SCORES, is_missing
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.outputs.sidecars import write_table
+from thalgpu.engine.pipelines.study_design import check_design, contrasts_among
 from thalgpu.engine.pipelines.study_people import People, only
 from thalgpu.engine.pipelines.study_summaries import Summary
-from thalgpu.engine.pipelines.study_tests import check_design, contrasts_among
 from thalgpu.errors import NumericsError
 
 _USUAL = ("age", "sex", *SCORES)

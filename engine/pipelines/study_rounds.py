@@ -10,11 +10,12 @@ from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.permute import run_permute
 from thalgpu.engine.pipelines.permute_prepare import PermutePrepared, prepare_permute
 from thalgpu.engine.pipelines.study_clinical import alike_in, alike_words, patients_of
+from thalgpu.engine.pipelines.study_design import contrasts_among
 from thalgpu.engine.pipelines.study_measures import Measured, named
 from thalgpu.engine.pipelines.study_people import People, write_design
 from thalgpu.engine.pipelines.study_request import StudyRequest, out_folder
 from thalgpu.engine.pipelines.study_results import Tested, join, result_rows
-from thalgpu.engine.pipelines.study_tests import ArmTest, adjusted_tests, arm_tests, check_shared, contrasts_among
+from thalgpu.engine.pipelines.study_tests import ArmTest, adjusted_tests, arm_tests, check_shared
 from thalgpu.engine.progress import Progress
 from thalgpu.engine.report.study_page import ResultRow
 from thalgpu.errors import InputError, NumericsError

@@ -2,22 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from thalgpu.engine.inference.check_options import check_options
-from thalgpu.engine.inference.coding import finite_number
-from thalgpu.engine.inference.model import Design, InferenceOptions
-from thalgpu.engine.inference.permutation_set import PermutationSet, plan_permutations
-from thalgpu.engine.inference.table_design import design_from_table
+from thalgpu.engine.inference.permutation_set import PermutationSet
 from thalgpu.engine.inference.words import repeated
 from thalgpu.engine.inputs.study_file import StudyFile
 from thalgpu.engine.pipelines.connectivity_tables import NAMES as CONNECTIVITY_TABLES
 from thalgpu.engine.pipelines.permute_request import PermuteRequest
+from thalgpu.engine.pipelines.study_design import contrasts_of, f_tests_of, formula_of, options_of_arm
 from thalgpu.engine.pipelines.study_measures import Measured
 from thalgpu.engine.pipelines.study_people import People
-from thalgpu.engine.pipelines.study_request import StudyRequest, n_perm_of, seed_of
+from thalgpu.engine.pipelines.study_request import StudyRequest
 from thalgpu.errors import NumericsError
 
 
@@ -37,12 +33,6 @@ class ArmTest:
     part: str
     covariates: tuple[str, ...]
     request: PermuteRequest
-
-
-def contrasts_of(study: StudyFile, people: People) -> tuple[str, ...]:
-    """The study's contrasts; every pair of groups where it names none."""
-    pairs = tuple(f"{_name(one)} - {_name(other)}" for one, other in combinations(people.groups, 2))
-    return study.design["contrasts"] or pairs
 
 
 def arm_tests(
@@ -65,13 +55,13 @@ def arm_tests(
                 maps=tuple(maps),
                 design=design,
                 out=folder / (f"{arm}-{part}" if part else arm),
-                formula=_formula(people, covariates),
+                formula=formula_of(people, covariates),
                 contrast=contrasts_of(study, people),
-                f_test=_f_tests(people),
+                f_test=f_tests_of(people),
                 blocks=",".join(study.design["blocks"]) or None,
                 whole=study.design["whole"],
                 missing="drop",  # the maps may be of more people than are tested
-                options=_options(request, study, settings, is_table=maps[0].suffix == ".tsv"),
+                options=options_of_arm(request, study, settings, is_table=maps[0].suffix == ".tsv"),
                 workers=request.workers,
                 scheduler=request.scheduler,
                 memory=request.memory,
@@ -100,7 +90,7 @@ def adjusted_tests(
     alike : covariates that are the same in all patients, and left out.
     design, folder : as of `arm_tests`, of the patients.
     """
-    if not contrasts and not _f_tests(patients):
+    if not contrasts and not f_tests_of(patients):
         return []
     return [
         replace(
@@ -109,61 +99,14 @@ def adjusted_tests(
                 test.request,
                 design=design,
                 out=folder / test.request.out.name,
-                formula=_formula(patients, (*(name for name in test.covariates if name not in alike), score)),
+                formula=formula_of(patients, (*(name for name in test.covariates if name not in alike), score)),
                 contrast=contrasts,
-                f_test=_f_tests(patients),
+                f_test=f_tests_of(patients),
                 maps=_maps_of(test.request.maps, patients.ids),
             ),
         )
         for test in tests
     ]
-
-
-def check_design(
-    study: StudyFile, people: People, covariates: Sequence[str], contrasts: Sequence[str] | None = None
-) -> Design:
-    """What every test would refuse, before anything is measured: contrasts, covariates, blocks, rank.
-
-    Raises
-    ------
-    NumericsError
-        As `design_from_table`.
-    """
-    if study.design["whole"] and not study.design["blocks"]:
-        raise study.error("design", "whole", "whole speaks of blocks, which are not given", "add blocks")
-    columns = {**people.table.columns, "group": tuple(people.group_of[one] for one in people.ids)}
-    return design_from_table(
-        columns,
-        people.ids,
-        _formula(people, covariates),
-        contrasts_of(study, people) if contrasts is None else contrasts,
-        _f_tests(people),
-        blocks=study.design["blocks"] or None,
-        whole=study.design["whole"],
-    )
-
-
-def check_permutations(request: StudyRequest, study: StudyFile, design: Design) -> None:
-    """What every test would refuse: numbers of permutations, blocks that let nobody move, how maps are tested.
-
-    Raises
-    ------
-    NumericsError, UsageError
-        As `plan_permutations` and `check_options`.
-    """
-    for settings in study.arms.values():
-        options = _options(request, study, settings, is_table=False)
-        check_options(options)
-        check_options(replace(options, n_perm=settings.get("n_perm") or options.n_perm))
-        plan_permutations(design, options)
-
-
-def contrasts_among(study: StudyFile, people: People, groups: Collection[str]) -> tuple[str, ...]:
-    """Contrasts of the study without weights on any but some groups."""
-    design = check_design(study, people, people.covariates)
-    others = [design.columns.index(f"group[{group}]") for group in people.groups if group not in groups]
-    contrasts = zip(contrasts_of(study, people), design.contrasts, strict=False)  # F tests come after them
-    return tuple(text for text, contrast in contrasts if not contrast.weights[:, others].any())
 
 
 def check_seeds(study: StudyFile, seeds: Sequence[str], *, writes_maps: bool) -> None:
@@ -181,15 +124,6 @@ def check_seeds(study: StudyFile, seeds: Sequence[str], *, writes_maps: bool) ->
             )
 
 
-def _formula(people: People, covariates: Sequence[str]) -> str:
-    coded = all(finite_number(group) is not None for group in people.groups)  # 1, 2, 3 are names here, not numbers
-    return " + ".join(["C(group)" if coded else "group", *map(_name, covariates)])
-
-
-def _f_tests(people: People) -> tuple[str, ...]:
-    return ("group",) if len(people.groups) > 2 else ()
-
-
 def check_shared(names: Sequence[str], permutations: Sequence[PermutationSet]) -> PermutationSet | None:
     """The permutations that all tests have; NumericsError where they differ: joint inference needs one set."""
     for name, one in zip(names, permutations, strict=True):
@@ -200,20 +134,6 @@ def check_shared(names: Sequence[str], permutations: Sequence[PermutationSet]) -
                 remedy='set icv = "residual" in [arms.volumes], or fewer permutations in [study] n_perm',
             )
     return permutations[0] if permutations else None
-
-
-def _options(
-    request: StudyRequest, study: StudyFile, settings: Mapping[str, object], *, is_table: bool
-) -> InferenceOptions:
-    spatial = {} if is_table else {name: settings[name] for name in ("tfce", "cluster_threshold") if name in settings}
-    tail = {"tail": settings["tail"]} if "tail" in settings else {}
-    return InferenceOptions(
-        n_perm=n_perm_of(request, study),
-        seed=seed_of(request, study),
-        two_sided=study.design["two_sided"],
-        **spatial,  # type: ignore[arg-type]  # the study file checked their kinds
-        **tail,  # type: ignore[arg-type]  # as above
-    )
 
 
 Maps = Mapping[str, tuple[Sequence[Path], dict[str, Any]]]
@@ -262,9 +182,3 @@ def _maps_of(paths: Sequence[Path], ids: Sequence[str]) -> tuple[Path, ...]:
 def _label(path: Path) -> str | None:
     first = path.name.split("_")[0]
     return first.removeprefix("sub-") if first.startswith("sub-") else None
-
-
-def _name(text: str) -> str:
-    """A name as formulas and contrasts take it."""
-    plain = text.isidentifier()
-    return text if plain else f"`{text}`"

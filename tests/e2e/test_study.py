@@ -227,6 +227,17 @@ def test_wrong_settings_end_in_one_line(simulated, tmp_path, thalgpu, old, new, 
     assert len(done.err.strip().splitlines()) == 1
 
 
+def test_participants_without_any_group_end_in_one_line(simulated, tmp_path, thalgpu):
+    copy = shutil.copytree(simulated, tmp_path / "cohort", ignore=shutil.ignore_patterns("study-out", "only-*", "func"))
+    table = copy / "participants.tsv"
+    table.write_text(re.sub(r"\b(non)?neuCLBP\b|\bHC\b", "n/a", table.read_text()))
+    study = copy / "study.toml"
+    study.write_text(re.sub(r"(?m)^(order|contrasts|patients) = .*\n", "", study.read_text()))
+    done = thalgpu("study", study, "--dry-run")
+    assert done.exit_code == 4
+    assert "nobody has a group" in done.err
+
+
 def test_a_dry_run_writes_nothing(simulated, tmp_path, thalgpu):
     study = changed(simulated, tmp_path, "seed = 0", "seed = 1")
     done = thalgpu("study", study, "--dry-run")
