@@ -85,7 +85,7 @@ def check_is_ours(out: Path) -> None:
         raise UsageError(
             f"the output folder holds something else: {', '.join(foreign[:3])}{' …' if len(foreign) > 3 else ''}",
             where=str(out),
-            remedy="choose a new or empty --out",
+            remedy="choose a new or empty --out; a copy of an output folder needs its hidden files, too",
         )
 
 
