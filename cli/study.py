@@ -55,6 +55,8 @@ def study(
     """Every arm of a study from one file: measured, tested with one permutation set, corrected together, one report.
 
     Run it again to go on after a crash, or with more people: what is done is verified and skipped.
+
+    With --shard I/N a job measures its share; when all have ended, the run without it tests and reports.
     """
     if init:
         _write_template(file)

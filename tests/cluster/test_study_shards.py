@@ -137,6 +137,15 @@ def test_shard_of_one_who_cannot_be_measured_does_the_rest_and_names_them(thalgp
     assert done.exit_code == 0, done.err
 
 
+def test_shard_leaves_alone_what_another_is_writing(thalgpu, command, tmp_path):
+    assert thalgpu(*command, "--shard", "9/9").exit_code == 0
+    unfinished = [tmp_path / "out" / folder / ".thalgpu-1-abcd.tmp" for folder in (".", "gradients", "structure")]
+    for path in unfinished:
+        path.touch()
+    assert thalgpu(*command, "--shard", "8/9").exit_code == 0
+    assert [path for path in unfinished if not path.exists()] == []
+
+
 def test_overwriting_shard_is_refused(thalgpu, command, tmp_path):
     done = thalgpu(*command, "--shard", "1/2", "--overwrite")
     assert done.exit_code == 2
