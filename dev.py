@@ -82,7 +82,8 @@ def faults(options: list[str]) -> int:
     install(widest(options))
     # Files in their order: those that take longest come first, and by number of tests they would come last.
     chosen = ["-m", "fault", "--fault-table", "-q", "--hypothesis-seed=0", "--no-loadscope-reorder"]
-    settings = {"THALGPU_FUZZ": "300", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    fuzz = os.environ.get("THALGPU_FUZZ", "300")
+    settings = {"THALGPU_FUZZ": fuzz, "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return run(tool("python"), "-m", "pytest", *chosen, *side_by_side(options), *options, more=settings)
 
 
