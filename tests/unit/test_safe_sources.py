@@ -30,6 +30,8 @@ EXCEPTIONS = {
     "bench/startup.py: subprocess": "benchmarks start Python, as lists of arguments",
     "bench/memory.py: subprocess": "benchmarks start Python, as lists of arguments",
     "bench/permutation_large.py: subprocess": "benchmarks start Python, as lists of arguments",
+    "bench/_commands.py: subprocess": "benchmarks start the command line, as lists of arguments",
+    "bench/task_overhead.py: subprocess": "benchmarks start a Dask cluster, as lists of arguments",
     "dev.py: subprocess": "sets up an environment, as lists of arguments",
 }
 
