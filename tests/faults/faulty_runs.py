@@ -115,18 +115,20 @@ def told(command: str, tell: Any) -> Iterator[None]:
         yield
 
 
-def signalled(one: Whole, stage: str, step: int, number: int, *more: object) -> Finished:
-    """Run a command that gets a signal at a step of a stage, 0 for its begin."""
-    current = [""]
+def signalled(one: Whole, stage: str, step: int, number: int, *more: object) -> tuple[Finished, list[str]]:
+    """Run a command that gets a signal at a step of a stage, 0 for its begin; and the stages that begin after it."""
+    stages: list[str] = []
+    later: list[str] = []
 
     def tell(event: Event) -> None:
         if event.kind == "stage":
-            current[0] = event.text
-        if (current[0], event.done if event.kind == "step" else 0) == (stage, step):
+            stages.append(event.text)
+            later.extend([event.text] * (stage in stages[:-1]))
+        if (stages[-1], event.done if event.kind == "step" else 0) == (stage, step):
             os.kill(os.getpid(), number)
 
     with told(one.command[0], tell):
-        return one.run(*more)
+        return one.run(*more), later
 
 
 def with_a_worker_killed(one: Whole) -> Finished:

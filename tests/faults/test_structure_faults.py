@@ -1,5 +1,6 @@
 """Measures of structure, and of connectivity, that are killed, stopped or damaged; they end in the same bytes."""
 
+import os
 import signal
 import sys
 
@@ -136,7 +137,7 @@ def test_a_signal_at_any_stage_stops_a_command_and_a_later_run_ends_in_the_same_
     for stage, step in moments:
         new.begin(finished=False)
         for number in (signal.SIGINT, signal.SIGTERM):
-            done = signalled(new, stage, step, number)
+            done, _ = signalled(new, stage, step, number)
             assert done.exit_code == 128 + number, (stage, done.out)
             assert "run the same command to go on" in done.out
             assert not list(new.out.glob("*.tsv"))
@@ -234,6 +235,27 @@ def test_damaged_results_are_noticed_and_made_again(request, finished, turn, inj
 
 
 @pytest.mark.fault("results damaged between runs")
+def test_damage_behind_the_ledger_is_refused_by_whoever_reads_it_and_changes_no_table(finished, injected):
+    assert finished.run().exit_code == FINISHED  # which verifies, and trusts size and time from then on
+    records = [path for who in ("01", "02", "03") for path in sorted(finished.out.glob(f"sub-{who}/*/*.h5"))]
+    tables = {path: path.read_bytes() for path in finished.out.glob("*.tsv")}
+    injected(len(records))
+    for record in records:
+        intact, times = record.read_bytes(), record.stat()
+        damage(record, "flipped")
+        os.utime(record, ns=(times.st_atime_ns, times.st_mtime_ns))
+        done = finished.run()
+        if done.exit_code != FINISHED:
+            assert (done.exit_code, str(record) in done.error) == (4, True)
+            assert "remove the file and run again" in done.error
+        assert {path: path.read_bytes() for path in tables} == tables
+        record.unlink()
+        assert finished.run().exit_code == FINISHED
+        assert record.read_bytes() == intact
+    assert finished.differing() == []
+
+
+@pytest.mark.fault("results damaged between runs")
 def test_settings_that_cannot_be_read_are_named_and_overwritten_on_request(finished):
     (finished.out / "config.toml").write_text("[st")
     done = finished.run()
@@ -255,7 +277,8 @@ OTHERS = {
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_what_other_options_gave_does_not_stay_beside_those_of_a_run_that_was_stopped(request, finished):
     options, told = OTHERS[request.node.callspec.params["finished"]]
-    assert signalled(finished, "subjects", 0, signal.SIGTERM, "--overwrite", *options).exit_code == 143
+    stopped, _ = signalled(finished, "subjects", 0, signal.SIGTERM, "--overwrite", *options)
+    assert stopped.exit_code == 143
     assert told in (finished.out / "config.toml").read_text()
     left = [
         path

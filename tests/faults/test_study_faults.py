@@ -161,8 +161,10 @@ MOMENTS = [
 def test_a_signal_at_any_stage_stops_a_study_and_a_later_run_ends_in_the_same_bytes(new, injected):
     injected(len(MOMENTS))
     for stage, step, number in MOMENTS:
-        done = signalled(new, stage, step, number)
+        done, later = signalled(new, stage, step, number)
         assert done.exit_code == 128 + number, stage
+        part = stage.rpartition(": ")[0]
+        assert [text for text in later if not text.startswith(part)] == [], "only what is at work may end"
         assert "run the same command to go on" in done.out
         assert not (new.out / "results.tsv").exists()
     assert new.run().exit_code == FINISHED
@@ -171,7 +173,8 @@ def test_a_signal_at_any_stage_stops_a_study_and_a_later_run_ends_in_the_same_by
 
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_a_signal_while_the_report_is_written_does_not_spoil_it(new):
-    assert signalled(new, "report", 0, signal.SIGTERM).exit_code == FINISHED
+    done, _ = signalled(new, "report", 0, signal.SIGTERM)
+    assert done.exit_code == FINISHED
     assert new.differing() == []
 
 
@@ -330,7 +333,7 @@ def test_numbers_damaged_behind_the_ledger_are_refused_by_whoever_reads_them(fin
 
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_what_other_settings_gave_does_not_stay_beside_those_of_a_run_that_was_stopped(finished):
-    stopped = signalled(finished, "gradients: subjects", 0, signal.SIGTERM, "--overwrite", "--n-perm", 60)
+    stopped, _ = signalled(finished, "gradients: subjects", 0, signal.SIGTERM, "--overwrite", "--n-perm", 60)
     assert stopped.exit_code == 143
     assert "n_perm = 60" in (finished.out / "config.toml").read_text()
     assert not list(finished.out.glob("*.tsv"))
