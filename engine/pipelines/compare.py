@@ -7,8 +7,6 @@ from typing import TypeAlias
 
 from threadpoolctl import threadpool_limits
 
-from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import catch_interrupts
 from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.comparison.blocks import BlockResult, merge_blocks, observe, observed_vectors
 from thalgpu.engine.comparison.finish import finish
@@ -16,9 +14,9 @@ from thalgpu.engine.comparison.statistics import principal_angles
 from thalgpu.engine.comparison.verification import Verified, verify
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.stretches import merge_all, stretches
-from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
-from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.atomic import disk_errors
 from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.at_work import own_folder, workers_for
 from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.compare_folder import claim_folder, write_folder_files
 from thalgpu.engine.pipelines.compare_outputs import write_outputs
@@ -59,22 +57,10 @@ def run_compare(
     """
     started = time.perf_counter()
     prepared = prepared or prepare_compare(request)
-    plan = prepared.plan
-    check_space(request.out, plan.disk_bytes)
     with (
-        hold(request.out, request.shard.name if request.shard else None),
-        catch_interrupts() as interrupts,
-        Workers(
-            plan.workers,
-            interrupts,
-            in_process=plan.in_process,
-            scheduler=request.scheduler,
-            shared=request.out,
-            progress=progress,
-        ) as workers,
+        own_folder(request, prepared.plan.disk_bytes) as interrupts,
+        workers_for(request, prepared.plan, interrupts, progress) as workers,
     ):
-        if request.shard is None:  # the others are at work on theirs
-            sweep_temporaries(request.out)
         result = CompareResult(request.out, warnings=prepared.warnings)
         _Run(request, prepared, progress, interrupts, workers, result).run()
     result.seconds = time.perf_counter() - started

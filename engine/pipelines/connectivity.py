@@ -4,12 +4,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import catch_interrupts
 from thalgpu.engine.cluster.shards import ShardDone
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
-from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import connectivity_paths
+from thalgpu.engine.pipelines.at_work import own_folder, workers_for
 from thalgpu.engine.pipelines.connectivity_folder import claim_folder, remove_outdated_maps, write_folder_files
 from thalgpu.engine.pipelines.connectivity_prepare import (
     ConnectivityPrepared,
@@ -80,24 +77,12 @@ def run_connectivity(
     started = time.perf_counter()
     prepared = prepared or prepare_connectivity(request)
     result = ConnectivityResult(request.out, failures=dict(prepared.rejected), warnings=list(prepared.warnings))
-    check_space(request.out, prepared.plan.disk_bytes)
     tasks = _tasks(request, prepared)
-    plan = prepared.plan
     with (
-        hold(request.out, request.shard.name if request.shard else None),
-        catch_interrupts() as interrupts,
-        Workers(
-            plan.workers,
-            interrupts,
-            in_process=plan.in_process,
-            scheduler=request.scheduler,
-            shared=request.out,
-            progress=progress,
-        ) as workers,
+        own_folder(request, prepared.plan.disk_bytes) as interrupts,
+        workers_for(request, prepared.plan, interrupts, progress) as workers,
     ):
         claim_folder(request, prepared)
-        if request.shard is None:  # the others are at work on theirs
-            sweep_temporaries(request.out)
         write_folder_files(request, prepared)
         result.records = run_subjects(
             tasks,

@@ -2,15 +2,12 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thalgpu.engine.cluster.scheduler import Scheduler
-from thalgpu.engine.cluster.shards import Shard
-from thalgpu.engine.config import CleaningOptions
 from thalgpu.engine.connectivity.matrices import region_pairs, shared_elements
 from thalgpu.engine.inputs.maps_masks import grid_size
 from thalgpu.engine.inputs.model import CiftiGrid, Grid, Region, Subject, SurfaceGrid
@@ -21,51 +18,29 @@ from thalgpu.engine.pipelines.connectivity_plan import ConnectivityPlan, plan_co
 from thalgpu.engine.pipelines.connectivity_seeds import Seeds, find_seeds, parse_seed
 from thalgpu.engine.pipelines.prepare import find_inputs
 from thalgpu.engine.pipelines.remarks import collect_remarks
+from thalgpu.engine.pipelines.scans_request import ScansRequest
 from thalgpu.errors import InputError, ThalgpuWarning
 
 
 @dataclass(frozen=True)
-class ConnectivityRequest:
-    """Everything that a user asks of `thalgpu connectivity`.
+class ConnectivityRequest(ScansRequest):
+    """Everything that a user asks of `thalgpu connectivity`; each of the `nuclei` is a seed.
 
     Attributes
     ----------
-    subjects : the subject list.
-    out : output folder.
-    derivatives, input_type : for lists of participant labels.
-    thalamus, cortex : `FILE[:LABELS]`, or None to find the regions.
-    nuclei : label image of thalamic nuclei, each a seed; or None.
     atlas : parcellation for the tables; None for the cortex' own parcels, if it has some.
     seed : further seeds, each `NAME=FILE[:LABELS]`.
     maps : whether maps are written; None for where targets are voxels or vertices.
     matrix : whether the table of all pairs of regions is written.
     min_coverage : least fraction of targets, and of each seed's and parcel's elements, with a signal.
-    cleaning : how time series are cleaned.
-    workers : processes, or None for one a core.
-    memory : bytes allowed, or None.
-    overwrite : replace results that were made with other options.
-    scheduler : Dask cluster that does the work, or None for this machine.
-    shard : the share of the subjects that is done, without what is the group's; None for all.
     """
 
-    subjects: Path
     out: Path = Path("thalgpu-connectivity")
-    derivatives: Path | None = None
-    input_type: str | None = None
-    thalamus: str | None = None
-    cortex: str | None = None
-    nuclei: str | None = None
     atlas: str | None = None
     seed: tuple[str, ...] = ()
     maps: bool | None = None
     matrix: bool = True
     min_coverage: float = 0.8
-    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
-    workers: int | None = None
-    memory: int | None = None
-    overwrite: bool = False
-    scheduler: Scheduler | None = None
-    shard: Shard | None = None
 
 
 @dataclass(frozen=True)

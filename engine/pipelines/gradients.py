@@ -8,12 +8,11 @@ from importlib import import_module
 from pathlib import Path
 
 from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.cluster.interrupts import Interrupts
 from thalgpu.engine.cluster.shards import Shard, ShardDone
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
-from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.names import group_paths
 from thalgpu.engine.pipelines.align_stage import AlignedSubject, AlignTask, find_aligned, note_aligned, run_align
+from thalgpu.engine.pipelines.at_work import own_folder, workers_for
 from thalgpu.engine.pipelines.group_stage import Template, make_template
 from thalgpu.engine.pipelines.ledger import open_ledger
 from thalgpu.engine.pipelines.nuclei import match_nuclei
@@ -28,7 +27,6 @@ from thalgpu.engine.pipelines.subject_runs import note_failure, run_subjects
 from thalgpu.engine.pipelines.subject_stage import SubjectTask, find_finished, note_subject, run_subject
 from thalgpu.engine.pipelines.tables import write_tables
 from thalgpu.engine.pipelines.template_sums import SumStoppedError
-from thalgpu.engine.plan import GradientsPlan
 from thalgpu.engine.progress import Event, Progress, silent
 from thalgpu.engine.results import SubjectRecord
 
@@ -79,32 +77,16 @@ def run_gradients(
     """
     started = time.perf_counter()
     prepared = prepared or prepare(request)
-    check_space(request.out, prepared.plan.disk_bytes)
+    plan = prepared.plan
     with (
-        hold(request.out, request.shard.name if request.shard else None),
-        catch_interrupts() as interrupts,
-        _workers(request, prepared.plan, interrupts, progress) as workers,
+        own_folder(request, plan.disk_bytes) as interrupts,
+        workers_for(request, plan, interrupts, progress, gpus=plan.gpus, device_bytes=plan.device_bytes) as workers,
     ):
         check_same_options(request, prepared)
-        if request.shard is None:  # the others are at work on theirs
-            sweep_temporaries(request.out)
         write_dataset_files(request, prepared)
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
     return result
-
-
-def _workers(request: GradientsRequest, plan: GradientsPlan, interrupts: Interrupts, progress: Progress) -> Workers:
-    return Workers(
-        plan.workers,
-        interrupts,
-        in_process=plan.in_process,
-        gpus=plan.gpus,
-        scheduler=request.scheduler,
-        shared=request.out,
-        device_bytes=plan.device_bytes,
-        progress=progress,
-    )
 
 
 class _Stages:

@@ -14,7 +14,8 @@ from thalgpu.engine.outputs.sidecars import write_dataset_files as write_bids_fi
 from thalgpu.engine.outputs.sidecars import write_toml
 from thalgpu.engine.pipelines.claims import is_of_another
 from thalgpu.engine.pipelines.group_stage import POOLS
-from thalgpu.engine.pipelines.prepare import GradientsRequest, InputsRequest, Prepared
+from thalgpu.engine.pipelines.prepare import GradientsRequest, Prepared
+from thalgpu.engine.pipelines.scans_request import ScansRequest
 from thalgpu.errors import InputError, UsageError
 
 _TEMPLATE_BOUND = (
@@ -154,7 +155,7 @@ def resolved_options(request: GradientsRequest) -> dict[str, Any]:
     return input_options(request) | file_options({"nuclei": request.nuclei}) | shaping_options(request)
 
 
-def input_options(request: InputsRequest) -> dict[str, Any]:
+def input_options(request: ScansRequest) -> dict[str, Any]:
     """What says whose scans and which regions, where it is given; paths absolute."""
     named = {
         "subjects": str(request.subjects.absolute()),

@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import Interrupted, catch_interrupts
+from thalgpu.engine.cluster.interrupts import Interrupted
 from thalgpu.engine.cluster.shards import Shard, ShardDone
 from thalgpu.engine.config import config_key
 from thalgpu.engine.inference.blocks import prepare_test
 from thalgpu.engine.inference.finish import ContrastResult, finish
 from thalgpu.engine.inference.null_maxima import Measure, Null, merge
 from thalgpu.engine.inference.stretches import Settling, merge_all, stretches
-from thalgpu.engine.outputs.atomic import check_space, disk_errors, sweep_temporaries
-from thalgpu.engine.outputs.locks import hold
+from thalgpu.engine.outputs.atomic import check_space, disk_errors
 from thalgpu.engine.outputs.store import is_done
+from thalgpu.engine.pipelines.at_work import own_folder, workers_for
 from thalgpu.engine.pipelines.block_runs import BlockRun, RunResult, block_records, found_and_left, result_of
 from thalgpu.engine.pipelines.permute_folder import check_folder, claim_folder, write_folder_files
 from thalgpu.engine.pipelines.permute_loops import compile_loops
@@ -61,20 +60,10 @@ def run_permute(
     """
     started = time.perf_counter()
     prepared = prepared or prepare_permute(request)
-    check_space(request.out, prepared.plan.disk_bytes)
     plan = prepared.plan
-    with hold(request.out, request.shard.name if request.shard else None), catch_interrupts() as interrupts:
-        if request.shard is None:  # the others are at work on theirs
-            sweep_temporaries(request.out)
-        with Workers(
-            plan.workers,
-            interrupts,
-            in_process=plan.in_process,
-            gpus=plan.gpus,
-            scheduler=request.scheduler,
-            shared=request.out,
-            device_bytes=plan.device_bytes,
-            progress=progress,
+    with own_folder(request, plan.disk_bytes) as interrupts:
+        with workers_for(
+            request, plan, interrupts, progress, gpus=plan.gpus, device_bytes=plan.device_bytes
         ) as workers:
             result = PermuteResult(request.out, warnings=prepared.warnings)
             _Run(request, prepared, progress, interrupts, workers, result).run()

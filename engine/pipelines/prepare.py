@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from thalgpu.engine.cluster.devices import choose_gpus
-from thalgpu.engine.cluster.scheduler import Scheduler
-from thalgpu.engine.cluster.shards import Shard
-from thalgpu.engine.config import CleaningOptions, GradientOptions
+from thalgpu.engine.config import GradientOptions
 from thalgpu.engine.inputs.model import Region, Subject
 from thalgpu.engine.inputs.regions import find_regions, read_region, usable_subjects
 from thalgpu.engine.inputs.subject_list import read_subject_list
@@ -18,69 +15,23 @@ from thalgpu.engine.pipelines.group_stage import POOLS, read_template
 from thalgpu.engine.pipelines.nuclei import match_nuclei
 from thalgpu.engine.pipelines.parts import Part, split_parts
 from thalgpu.engine.pipelines.remarks import collect_remarks
+from thalgpu.engine.pipelines.scans_request import ScansRequest
 from thalgpu.engine.plan import GradientsPlan, plan_gradients
 from thalgpu.errors import NumericsError, ThalgpuError, UsageError
 
 
-class InputsRequest(Protocol):
-    """The part of a request that says whose scans and which regions."""
-
-    @property
-    def subjects(self) -> Path:
-        """The subject list."""
-
-    @property
-    def derivatives(self) -> Path | None:
-        """Folder that the labels of the list belong to."""
-
-    @property
-    def input_type(self) -> str | None:
-        """Its layout."""
-
-    @property
-    def thalamus(self) -> str | None:
-        """`FILE[:LABELS]`, or None to find it."""
-
-    @property
-    def cortex(self) -> str | None:
-        """Likewise."""
-
-
 @dataclass(frozen=True)
-class GradientsRequest:
+class GradientsRequest(ScansRequest):
     """Everything that a user asks of `thalgpu gradients`.
 
     Attributes
     ----------
-    subjects : the subject list.
-    out : output folder.
-    derivatives, input_type : for lists of participant labels.
-    thalamus, cortex : `FILE[:LABELS]`, or None to find the regions.
-    nuclei : label image of thalamic nuclei for the summary, or None.
-    options, cleaning : how gradients are made.
-    workers : processes, or None for one a core.
-    memory : bytes allowed, or None.
+    options : how gradients are made.
     gpus : how many GPUs, 0 for the CPU, or None for all that work.
-    overwrite : replace results that were made with other options.
-    scheduler : Dask cluster that does the work, or None for this machine.
-    shard : the share of the subjects that is done, without what is the group's; None for all.
     """
 
-    subjects: Path
-    out: Path = Path("thalgpu-out")
-    derivatives: Path | None = None
-    input_type: str | None = None
-    thalamus: str | None = None
-    cortex: str | None = None
-    nuclei: str | None = None
     options: GradientOptions = field(default_factory=GradientOptions)
-    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
-    workers: int | None = None
-    memory: int | None = None
     gpus: int | None = None
-    overwrite: bool = False
-    scheduler: Scheduler | None = None
-    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +104,7 @@ def prepare(request: GradientsRequest, subjects: Sequence[Subject] | None = None
 
 
 def find_inputs(
-    request: InputsRequest, subjects: Sequence[Subject] | None = None
+    request: ScansRequest, subjects: Sequence[Subject] | None = None
 ) -> tuple[Sequence[Subject], Region, Region]:
     """Subjects of the list, thalamus and cortex; UsageError or InputError where they cannot be had."""
     if request.input_type and not request.derivatives:

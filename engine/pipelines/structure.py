@@ -8,11 +8,10 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from thalgpu.engine.cluster.executor import Workers
-from thalgpu.engine.cluster.interrupts import Interrupts, catch_interrupts
+from thalgpu.engine.cluster.interrupts import Interrupts
 from thalgpu.engine.cluster.shards import ShardDone
-from thalgpu.engine.outputs.atomic import check_space, sweep_temporaries
-from thalgpu.engine.outputs.locks import hold
 from thalgpu.engine.outputs.structure_names import Measure, Side, measure_record, registered_record
+from thalgpu.engine.pipelines.at_work import own_folder, workers_for
 from thalgpu.engine.pipelines.input_hashes import InputHashes
 from thalgpu.engine.pipelines.ledger import open_ledger
 from thalgpu.engine.pipelines.structure_folder import claim_folder, remove_others, write_folder_files
@@ -57,22 +56,11 @@ def run_structure(
     """
     started = time.perf_counter()
     prepared = prepared or prepare_structure(request)
-    check_space(request.out, prepared.disk_bytes)
     with (
-        hold(request.out, request.shard.name if request.shard else None),
-        catch_interrupts() as interrupts,
-        Workers(
-            prepared.workers,
-            interrupts,
-            in_process=prepared.in_process,
-            scheduler=request.scheduler,
-            shared=request.out,
-            progress=progress,
-        ) as workers,
+        own_folder(request, prepared.disk_bytes) as interrupts,
+        workers_for(request, prepared, interrupts, progress) as workers,
     ):
         claim_folder(request, prepared)
-        if request.shard is None:  # the others are at work on theirs
-            sweep_temporaries(request.out)
         write_folder_files(request, prepared)
         result = _Stages(request, prepared, progress, interrupts, workers).run()
     result.seconds = time.perf_counter() - started
