@@ -80,8 +80,7 @@ def n_cores() -> int:
 def faults(options: list[str]) -> int:
     """Inject every kind of fault, with fixed seeds, on all cores, and print what was survived."""
     install(widest(options))
-    # Files in their order: those that take longest come first, and by number of tests they would come last.
-    chosen = ["-m", "fault", "--fault-table", "-q", "--hypothesis-seed=0", "--no-loadscope-reorder"]
+    chosen = ["-m", "fault", "--fault-table", "-q", "--hypothesis-seed=0"]
     fuzz = os.environ.get("THALGPU_FUZZ", "300")
     settings = {"THALGPU_FUZZ": fuzz, "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return run(tool("python"), "-m", "pytest", *chosen, *side_by_side(options), *options, more=settings)

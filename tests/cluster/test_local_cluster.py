@@ -220,8 +220,9 @@ def test_workers_do_not_hear_ctrl_c(started):
         assert blocked & 1 << (signal.SIGINT - 1)
 
 
+@pytest.mark.faults_long
 @pytest.mark.fault("SIGINT or SIGTERM")
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.faults_long)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_lets_running_tasks_finish_and_leaves_nothing(start_run, tmp_path, number):
     run, processes = start_run(0.5)
     if number == signal.SIGINT:

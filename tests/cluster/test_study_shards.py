@@ -68,6 +68,7 @@ def test_two_shards_at_a_time_and_a_merge_are_one_run(
     assert not [path for path in out.rglob("*") if "-of-2" in path.name], "locks and logs of shards are put together"
 
 
+@pytest.mark.faults_long
 @pytest.mark.fault("kill -9 of the parent, a worker or all")
 def test_shard_that_died_is_no_loss(thalgpu, started, command, studied_in_process, same_bytes, tmp_path):
     dying = started(*command, "--shard", "2/2")
@@ -81,6 +82,7 @@ def test_shard_that_died_is_no_loss(thalgpu, started, command, studied_in_proces
     same_bytes(tmp_path / "out", studied_in_process)
 
 
+@pytest.mark.faults_long
 @pytest.mark.fault("SIGINT or SIGTERM")
 def test_shard_stops_on_a_signal_and_is_gone_on_with(thalgpu, started, command):
     stopped = started(*command, "--shard", "1/1")

@@ -118,6 +118,7 @@ def struck(wholes, tmp_path_factory):
 
 
 @linux
+@pytest.mark.faults_long
 @pytest.mark.parametrize(("name", "kind"), STRUCK)
 def test_commands_struck_again_and_again_lose_nothing_and_end_in_the_same_bytes(struck, name, kind, injected):
     check_struck(struck[name, kind], STATUS[kind], injected)
