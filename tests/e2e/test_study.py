@@ -95,9 +95,7 @@ def test_the_report_needs_no_network_and_names_every_arm(finished):
 
 
 def test_runs_again_and_on_other_workers_change_no_byte(simulated, tmp_path, thalgpu):
-    study = only(
-        simulated, tmp_path, "[arms.volumes]\n[arms.group_gradients]\nn_perm = 10\n", gradients=True
-    )
+    study = only(simulated, tmp_path, "[arms.volumes]\n[arms.group_gradients]\nn_perm = 10\n", gradients=True)
     outs = [tmp_path / name for name in ("alone", "together")]
     for out, workers in zip(outs, (1, 2), strict=True):
         done = thalgpu("study", study, "--out", out, "--workers", workers)
